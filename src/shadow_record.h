@@ -1,0 +1,67 @@
+// What the shadow's journal says of one diverted file. Pure: a record, and its text with a checksum.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/clock.h"
+#include "src/error.h"
+#include "src/metadata.h"
+#include "src/object_store.h"
+#include "src/path.h"
+#include "src/report.h"
+
+namespace spillway {
+
+// What B2 was known to hold under the path when the file diverted: drain looks again before it
+// puts anything over it.
+enum class Seen : std::uint8_t { unknown, absent, object };
+
+struct AcknowledgedPart {
+  PartNumber number = 0;
+  ByteRange range;  // in the file
+  Etag etag;
+  std::string sha256;  // may be empty
+  friend bool operator==(const AcknowledgedPart&, const AcknowledgedPart&) = default;
+};
+
+// An upload that B2 holds parts of and that is to be finished later.
+struct UnfinishedUpload {
+  Key key;  // under which it was begun; the file may have been renamed since
+  UploadId id;
+  std::uint64_t part_size = 0;  // of the grid that the parts were cut by (src/part_grid.h)
+  std::vector<AcknowledgedPart> parts;
+  friend bool operator==(const UnfinishedUpload&, const UnfinishedUpload&) = default;
+};
+
+struct ShadowRecord {
+  std::string id;              // unique; names the record's files in the shadow
+  std::uint64_t sequence = 0;  // order of publishing: given by the shadow, the higher one wins
+  Path path;
+  Storage storage = Storage::local;  // local or split
+  std::uint64_t size = 0;            // of the file
+  // What of the file lies in the shadow's data, at its own offsets; all of it when local.
+  std::vector<ByteRange> ranges;
+  std::string content_type;
+  Metadata metadata;                    // kind, times, mode, correlation id, …
+  std::optional<UnfinishedUpload> upload;  // split only
+  Seen seen = Seen::unknown;
+  Etag seen_etag;  // with Seen::object
+
+  Error reason;  // why it is here: code, detail and cause
+  int attempts = 0;
+  Duration duration{};
+  WallTime stored_at{};
+};
+
+// One line of JSON, a newline, and a line with the SHA-256 of the first: `hex` hashes.
+[[nodiscard]] std::string to_text(const ShadowRecord& record,
+                                  const std::function<std::string(std::string_view)>& sha256_hex);
+// invalid_argument, with what is wrong, for a text that was cut, changed or never was a record.
+[[nodiscard]] Result<ShadowRecord> record_from_text(
+    std::string_view text, const std::function<std::string(std::string_view)>& sha256_hex);
+
+}  // namespace spillway
