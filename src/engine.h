@@ -1,0 +1,46 @@
+// Puts the core together: a FileSystem over a bucket and a shadow. The composition's only door; the
+// classes behind it are the core's own business.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "src/config.h"
+#include "src/executor.h"
+#include "src/file_system.h"
+#include "src/hash.h"
+#include "src/log.h"
+#include "src/object_store.h"
+#include "src/shadow.h"
+
+namespace spillway {
+
+// How the start found B2.
+struct ServiceAtStart {
+  enum class State : std::uint8_t { ok, degraded, local_only } state = State::ok;
+  // degraded, local_only: what files that divert meanwhile carry as their reason.
+  std::optional<Error> reason;
+};
+
+struct EngineParts {
+  ObjectStore& store;  // in local_only it is never called
+  Shadow& shadow;
+  const Hashing& hashing;
+  Executor& executor;
+  Log& log;
+};
+
+struct EngineSettings {
+  SpillwayOptions options;
+  std::string bucket;
+  ServiceAtStart service;
+  std::uint32_t default_uid = 0;  // owner of what carries no owner
+  std::uint32_t default_gid = 0;
+};
+
+// The parts must outlive the file system. Its destructor expects shut_down() to have been called.
+[[nodiscard]] std::unique_ptr<FileSystem> make_file_system(const EngineParts& parts,
+                                                           const EngineSettings& settings);
+
+}  // namespace spillway
