@@ -1,0 +1,111 @@
+// What B2 holds, as far as this mount knows: directories as they were listed, files with the
+// metadata learned from HEAD or from our own uploads. What a listing said counts for --attr-ttl;
+// metadata counts for as long as listings show the same ETag and size. What this mount stored or
+// removed itself is local truth at once, whatever an older listing still says.
+//
+// It does not know the shadow nor open files: src/file_system.cpp puts those on top.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "src/clock.h"
+#include "src/metadata.h"
+#include "src/path.h"
+#include "src/report.h"
+#include "src/requests.h"
+
+namespace spillway {
+
+// A file (or symlink, FIFO, socket) as an object in B2.
+struct RemoteFile {
+  std::uint64_t size = 0;
+  Etag etag;
+  VersionId version_id;  // known after HEAD or our own upload
+  WallTime last_modified{};
+  std::string content_type;
+  Metadata metadata;
+  // Of our own upload, while this mount lives: duration, attempts, fallback and its reason.
+  std::optional<StorageReport> history;
+};
+
+struct RemoteDirectory {
+  bool has_marker = false;  // a "name/" object exists
+  Metadata metadata;        // of the marker, where known
+};
+
+// What is under a name. Both empty: nothing. When a key is both a file and a prefix the directory
+// wins.
+struct RemoteEntry {
+  std::optional<RemoteFile> file;
+  std::optional<RemoteDirectory> directory;
+};
+
+struct ListedName {
+  std::string name;
+  bool is_directory = false;
+  // Files: complete when the metadata is known, else only size, ETag and last_modified are right.
+  std::optional<RemoteFile> file;
+  bool metadata_known = false;
+};
+
+// Names in the order of their bytes. With `error` the listing could not be completed: `names` are
+// those still known, and an answer built on it must end with the error.
+struct RemoteListing {
+  std::vector<ListedName> names;
+  std::optional<Error> error;
+  std::uint64_t hidden_keys = 0;  // keys that can't be paths
+};
+
+class Catalog {
+ public:
+  virtual ~Catalog() = default;
+
+  // What is under `path`, with metadata for files. Costs nothing when the parent's listing is fresh
+  // and the metadata known; else a listing of the parent (kept for the next question) or, for
+  // parents larger than a few pages, two small LISTs; and a HEAD for unknown metadata. Names that
+  // are not there cost no request while the listing is fresh. An error: B2 could not be asked.
+  virtual Result<RemoteEntry> find(const Path& path) = 0;
+
+  // All of a directory. `fresh` listings are answered from memory; others by LIST, all pages.
+  virtual RemoteListing list(const Path& directory) = 0;
+
+  // Learns the metadata of these files of one directory by HEADs, many at once; gone files are
+  // dropped. Returns when all are known or failed; the first failure is the result.
+  virtual Result<> learn(const std::vector<Path>& files) = 0;
+
+  // Whether anything lies below the directory, by one LIST of two keys; own changes count.
+  virtual Result<bool> is_empty(const Path& directory) = 0;
+
+  // --- local truth: this mount's own changes, after B2 confirmed them
+  virtual void file_stored(const Path& path, const RemoteFile& file) = 0;
+  virtual void file_removed(const Path& path) = 0;
+  virtual void directory_stored(const Path& path, const RemoteDirectory& directory) = 0;
+  virtual void directory_removed(const Path& path) = 0;
+
+  // The answer from memory only, fresh or not: for getxattr, and when B2 can't be asked.
+  [[nodiscard]] virtual std::optional<RemoteEntry> recall(const Path& path) = 0;
+
+  // How long the kernel may keep an answer about `path` given now: the rest of the listing's life.
+  [[nodiscard]] virtual Duration valid_for(const Path& path) = 0;
+
+  // Called once with the key for each key that can't be a path, and can't be shown.
+  using HiddenKey = std::function<void(const Key&)>;
+};
+
+struct CatalogSettings {
+  Duration ttl = std::chrono::seconds(5);
+  std::size_t heads_at_once = 16;
+  std::size_t largest_listing = 20'000;  // names of one directory that are kept
+  std::size_t kept_names = 200'000;      // in all directories together; the oldest go first
+};
+
+[[nodiscard]] std::unique_ptr<Catalog> make_catalog(Requests& requests, Executor& executor,
+                                                    const CatalogSettings& settings,
+                                                    Catalog::HiddenKey on_hidden_key);
+
+}  // namespace spillway

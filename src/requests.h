@@ -1,0 +1,89 @@
+// Asks B2 on behalf of reads, lookups, listings and name operations: with retries as src/policy.h
+// says, and with a breaker of their own, so that after one of them failed for as long as it may,
+// the others fail at once with its error until the cool-down ends. Uploads don't come by here: they
+// have src/upload.h.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <stop_token>
+#include <utility>
+
+#include "src/executor.h"
+#include "src/guarded.h"
+#include "src/object_store.h"
+#include "src/policy.h"
+
+namespace spillway {
+
+class Requests {
+ public:
+  struct Settings {
+    RetryRule reading;                 // reads, lookups, listings
+    RetryRule naming;                  // rename, unlink, mkdir: the kernel holds the directory
+    Duration cooldown = std::chrono::seconds(15);
+    std::optional<Error> disabled;     // local-only: every call fails with this, nothing is asked
+  };
+
+  Requests(ObjectStore& store, Executor& executor, const Settings& settings);
+
+  // Calls `call(store, options)` until it is ok, or policy gives up; blocks. Any thread. The result
+  // is the last call's. `not_found` and refusals are answers, not failures. A call that is stopped
+  // by cancel() gives `interrupted`.
+  template <class Call>
+  auto read(Call call) {
+    return run(settings_.reading, call);
+  }
+  template <class Call>
+  auto name(Call call) {
+    return run(settings_.naming, call);
+  }
+
+  // Ends waits and calls under way, now and later: for the shutdown.
+  void cancel() { stop_.request_stop(); }
+  // The error that keeps the breaker open, if it is.
+  [[nodiscard]] std::optional<Error> outage();
+  // B2 answered somewhere else (an upload went through): no need to wait for the cool-down.
+  void service_is_back();
+
+ private:
+  template <class Call>
+  auto run(const RetryRule& rule, Call& call)
+      -> decltype(call(std::declval<ObjectStore&>(), std::declval<const CallOptions&>())) {
+    if (settings_.disabled) return fail(*settings_.disabled);
+    Attempt attempt;
+    if (auto refused = admit(attempt)) return fail(*std::move(refused));
+    for (;;) {
+      CallOptions options;
+      options.fresh_connection = attempt.failures > 0;
+      options.cancel = stop_.get_token();
+      auto result = call(store_, options);
+      if (result.ok()) {
+        succeeded();
+        return result;
+      }
+      if (!wait_for_retry(rule, attempt, result.error())) return result;
+    }
+  }
+
+  struct Attempt {
+    int failures = 0;
+    Instant first_failure{};
+    bool probe = false;  // a probe is not retried
+  };
+  // The breaker's error, when it refuses.
+  std::optional<Error> admit(Attempt& attempt);
+  // Sleeps as policy says; false: give up (and the breaker knows).
+  bool wait_for_retry(const RetryRule& rule, Attempt& attempt, const Error& error);
+  void succeeded();
+
+  ObjectStore& store_;
+  Executor& executor_;
+  const Settings settings_;
+  std::stop_source stop_;
+  Guarded<Breaker> breaker_;
+  std::atomic<std::uint64_t> random_;
+};
+
+}  // namespace spillway
