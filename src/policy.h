@@ -51,7 +51,8 @@ class Breaker {
   // true: it was open and is closed now.
   bool succeeded();
   // true: it was closed and is open now. Errors that do not mean an outage end a probe as a
-  // success would: B2 answered.
+  // success would: B2 answered. Errors that are no answer of B2's (local_error, interrupted)
+  // abandon it.
   bool failed(Instant now, const Error& error);
   void probe_abandoned() { probing_ = false; }
   // Opens it at once, from outside: the start found B2 not well.
