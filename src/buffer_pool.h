@@ -1,5 +1,8 @@
 // All memory that holds file bytes: parts being written, data being read. One budget (--memory) for
-// the whole mount; who finds it used up waits until somebody gives memory back.
+// the whole mount; who finds it used up waits until somebody gives memory back, first come first
+// served. A few large blocks are kept when they come back, because faulting pages in anew costs
+// more than filling them: at most a quarter of the budget, and within it together with what is in
+// use.
 #pragma once
 
 #include <cstddef>
@@ -58,7 +61,7 @@ class BufferPool {
   void grow(Buffer& buffer, std::size_t capacity);
 
   // Memory that will come back without anybody's doing, for as long as this lives: what is on its
-  // way to B2.
+  // way to B2. Give the buffers back first, then let this go: waiting callers see both at once.
   class Sending {
    public:
     Sending(BufferPool& pool, std::uint64_t bytes);
@@ -85,6 +88,7 @@ class BufferPool {
  private:
   friend class Buffer;
   struct State;
+  [[nodiscard]] Buffer wrap(std::byte* data, std::size_t capacity);
   void give_back(std::byte* data, std::size_t capacity);
   std::unique_ptr<Guarded<State>> state_;
 };
