@@ -26,7 +26,8 @@ constexpr std::size_t kMostKept = 16;
 
 [[nodiscard]] std::byte* allocate(std::size_t capacity) {
   if (capacity < kMapped) return checked(std::malloc(std::max<std::size_t>(capacity, 1)));
-  return checked(mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  return checked(
+      mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
 }
 
 void release(std::byte* data, std::size_t capacity) {

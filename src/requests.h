@@ -20,17 +20,18 @@ namespace spillway {
 class Requests {
  public:
   struct Settings {
-    RetryRule reading;                 // reads, lookups, listings
-    RetryRule naming;                  // rename, unlink, mkdir: the kernel holds the directory
+    RetryRule reading;  // reads, lookups, listings
+    RetryRule naming;   // rename, unlink, mkdir: the kernel holds the directory
     Duration cooldown = std::chrono::seconds(15);
-    std::optional<Error> disabled;     // local-only: every call fails with this, nothing is asked
+    std::optional<Error> disabled;  // local-only: every call fails with this, nothing is asked
   };
 
   Requests(ObjectStore& store, Executor& executor, const Settings& settings);
 
   // Calls `call(store, options)` until it is ok, or policy gives up; blocks. Any thread. The result
-  // is the last call's. `not_found` and refusals are answers, not failures. A call that is stopped
-  // by cancel() gives `interrupted`.
+  // is the last call's. `not_found` and refusals are answers, not failures; so is `auth_error` for
+  // want of a capability: the key works, and only this one operation can't be done. A call that is
+  // stopped by cancel() gives `interrupted`. `call` may run several times.
   template <class Call>
   auto read(Call call) {
     return run(settings_.reading, call);
@@ -41,7 +42,7 @@ class Requests {
   }
 
   // Ends waits and calls under way, now and later: for the shutdown.
-  void cancel() { stop_.request_stop(); }
+  void cancel();
   // The error that keeps the breaker open, if it is.
   [[nodiscard]] std::optional<Error> outage();
   // B2 answered somewhere else (an upload went through): no need to wait for the cool-down.
@@ -54,7 +55,7 @@ class Requests {
     if (settings_.disabled) return fail(*settings_.disabled);
     Attempt attempt;
     if (auto refused = admit(attempt)) return fail(*std::move(refused));
-    for (;;) {
+    while (true) {
       CallOptions options;
       options.fresh_connection = attempt.failures > 0;
       options.cancel = stop_.get_token();
@@ -63,7 +64,14 @@ class Requests {
         succeeded();
         return result;
       }
-      if (!wait_for_retry(rule, attempt, result.error())) return result;
+      switch (after_failure(rule, attempt, result.error())) {
+        case Next::again:
+          break;
+        case Next::give_up:
+          return result;
+        case Next::cancelled:
+          return fail(cancelled());
+      }
     }
   }
 
@@ -72,11 +80,15 @@ class Requests {
     Instant first_failure{};
     bool probe = false;  // a probe is not retried
   };
-  // The breaker's error, when it refuses.
+  // The breaker's error, when it refuses; `interrupted` after cancel().
   std::optional<Error> admit(Attempt& attempt);
-  // Sleeps as policy says; false: give up (and the breaker knows).
-  bool wait_for_retry(const RetryRule& rule, Attempt& attempt, const Error& error);
+  enum class Next : std::uint8_t { again, give_up, cancelled };
+  // Counts the failure and sleeps as policy says; with give_up the breaker knows.
+  Next after_failure(const RetryRule& rule, Attempt& attempt, const Error& error);
+  Next sleep(Duration duration);
+  void give_up(const Attempt& attempt, const Error& error);
   void succeeded();
+  [[nodiscard]] static Error cancelled();
 
   ObjectStore& store_;
   Executor& executor_;

@@ -81,7 +81,8 @@ TEST_F(BufferPoolTest, ResizeGivesZeros) {
 TEST_F(BufferPoolTest, GrowsFromNothingToAnySizeAndKeepsTheBytes) {
   Buffer buffer;
   int value = 0;
-  for (const std::size_t size : {std::size_t{1}, 4 * kKiB, 100 * kKiB, 130 * kKiB, kMiB, 8 * kMiB}) {
+  for (const std::size_t size :
+       {std::size_t{1}, 4 * kKiB, 100 * kKiB, 130 * kKiB, kMiB, 8 * kMiB}) {
     const auto before = buffer.size();
     pool_.grow(buffer, size);
     EXPECT_EQ(buffer.capacity(), size);

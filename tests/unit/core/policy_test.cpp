@@ -101,9 +101,9 @@ TEST(Decide, WaitsNoLongerThanTheRetryTimeWhateverTheServerAsked) {
 
 TEST(Decide, MakesTheLastTryWhenTheTimeEnds) {
   const auto rule = RetryRule{.first_delay = seconds(8)};
-  const auto last = decide(rule, error_of(ErrorCode::timeout),
-                           {.failures = 5, .since_first = seconds(29)},
-                           static_cast<std::uint64_t>(Duration(seconds(8)).count()));
+  const auto last =
+      decide(rule, error_of(ErrorCode::timeout), {.failures = 5, .since_first = seconds(29)},
+             static_cast<std::uint64_t>(Duration(seconds(8)).count()));
   EXPECT_EQ(last.after, seconds(1));
 }
 
