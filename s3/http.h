@@ -33,6 +33,7 @@ class Headers {
   void add(std::string name, std::string value);
   // Replaces every field of that name.
   void set(std::string_view name, std::string value);
+  void remove(std::string_view name);
   // The first field of that name; nullptr when there is none.
   [[nodiscard]] const std::string* find(std::string_view name) const;
   // The same, or "" when there is none.
