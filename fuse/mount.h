@@ -26,7 +26,7 @@ namespace spillway::kernel {
 struct Presentation {
   std::optional<std::uint32_t> uid;
   std::optional<std::uint32_t> gid;
-  std::optional<std::uint32_t> umask;  // permissions are those missing from it, for every file
+  std::optional<std::uint32_t> umask;  // permission bits that no file has
   Duration attributes_valid_for = std::chrono::seconds(5);  // where no Lookup says it
 };
 

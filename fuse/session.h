@@ -1,0 +1,32 @@
+// libfuse's session: its mount options, and the way its requests and answers take.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "fuse/libfuse.h"
+#include "fuse/mount.h"
+#include "fuse/operations.h"
+
+namespace spillway::kernel {
+
+struct SessionEnd {
+  void operator()(fuse_session* session) const { fuse_session_destroy(session); }
+};
+using Session = std::unique_ptr<fuse_session, SessionEnd>;
+
+// Whether the user's own options may be passed on: invalid_argument for those that would loosen
+// what this mount promises, or take the place of what it sets by itself.
+[[nodiscard]] Result<> check_options(const std::vector<std::string>& options);
+
+// What follows -o.
+[[nodiscard]] std::string option_text(const MountSettings& settings);
+
+// nullptr where libfuse does not know an option; it has then written so to stderr.
+[[nodiscard]] Session make_session(const MountSettings& settings, Operations& operations);
+
+// Lets requests and answers of a mounted session pass through its Operations::parallel_dirops().
+[[nodiscard]] bool route_through_operations(fuse_session* session);
+
+}  // namespace spillway::kernel
