@@ -12,16 +12,10 @@
 #include "src/hash.h"
 #include "src/log.h"
 #include "src/object_store.h"
+#include "src/service.h"
 #include "src/shadow.h"
 
 namespace spillway {
-
-// How the start found B2.
-struct ServiceAtStart {
-  enum class State : std::uint8_t { ok, degraded, local_only } state = State::ok;
-  // degraded, local_only: what files that divert meanwhile carry as their reason.
-  std::optional<Error> reason;
-};
 
 struct EngineParts {
   ObjectStore& store;  // in local_only it is never called

@@ -34,6 +34,7 @@ struct UnfinishedUpload {
   UploadId id;
   std::uint64_t part_size = 0;  // of the grid that the parts were cut by (src/part_grid.h)
   std::vector<AcknowledgedPart> parts;
+  std::uint64_t largest_part = 0;  // of that grid
   friend bool operator==(const UnfinishedUpload&, const UnfinishedUpload&) = default;
 };
 

@@ -1,0 +1,246 @@
+// BucketFileSystem, continued: extended attributes, where files tell where they are.
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "src/bucket_file_system.h"
+
+namespace spillway {
+namespace {
+
+constexpr std::string_view kOwnPrefix = "user.b2.";
+constexpr std::string_view kUserPrefix = "user.";
+// s3fs's form of them must fit the 2 KiB that B2 leaves for metadata.
+constexpr std::size_t kMostXattrBytes = 1'024;
+
+bool is_own(std::string_view name) { return name.starts_with(kOwnPrefix); }
+
+std::size_t xattr_bytes(const Metadata& metadata) {
+  std::size_t total = 0;
+  for (const auto& [name, value] : metadata.xattrs) total += name.size() + value.size();
+  return total;
+}
+
+// What is known of an object that this mount did not store itself.
+StorageReport report_of_object(const Path& path, const RemoteFile& remote) {
+  if (remote.history) return *remote.history;
+  StorageReport report;
+  report.storage = Storage::b2;
+  report.name = std::string(path.name());
+  report.location = path.text();
+  report.correlation_id = remote.metadata.correlation_id;
+  report.uploaded_at = remote.last_modified;
+  report.size = remote.size;
+  report.mtime = remote.metadata.mtime.value_or(remote.last_modified);
+  report.etag = remote.etag;
+  report.version_id = remote.version_id;
+  report.sha256 = remote.metadata.sha256;
+  report.content_type = remote.content_type;
+  return report;
+}
+
+StorageReport report_of_record(const ShadowRecord& record, const std::string& location) {
+  StorageReport report;
+  report.storage = record.storage;
+  report.name = std::string(record.path.name());
+  report.location = location;
+  report.fallback_from_b2 = true;
+  report.error = record.reason;
+  report.correlation_id = record.metadata.correlation_id;
+  report.duration = record.duration;
+  report.uploaded_at = record.stored_at;
+  report.attempts = record.attempts;
+  report.size = record.size;
+  report.mtime = record.metadata.mtime;
+  report.sha256 = record.metadata.sha256;
+  report.content_type = record.content_type;
+  return report;
+}
+
+}  // namespace
+
+Result<StorageReport> BucketFileSystem::report_of(const Path& path) {
+  Found found = TRY(find_existing(path));
+  if (found.open) {
+    wait_for_release(found.open);
+    TRY(end_hold(found.open));
+    auto state = found.open->state.lock();
+    const bool is_pending = state->writer && state->writer->is_dirty();
+    StorageReport report = state->report;
+    if (is_pending) {
+      report.storage = Storage::pending;
+      report.location = state->path.text();
+      report.size = state->writer->size();
+      report.mtime = state->metadata.mtime;
+      return report;
+    }
+    if (report.storage != Storage::pending) return report;
+    found.local = state->local;
+  }
+  if (!found.local) found.local = parts_.shadow.find(path);
+  if (found.local) {
+    return report_of_record(*found.local, parts_.shadow.location_of(*found.local));
+  }
+  if (!found.remote) {
+    const auto remembered = catalog_->recall(path);
+    if (remembered) found.remote = remembered->file;
+  }
+  if (!found.remote) return fail(ErrorCode::no_attribute, path.text());
+  return report_of_object(path, *found.remote);
+}
+
+BucketFileSystem::Pending BucketFileSystem::pending() {
+  Pending pending;
+  const ShadowUsage usage = parts_.shadow.usage();
+  pending.files = usage.files;
+  pending.bytes = usage.bytes;
+  auto files = open_files_.lock();
+  for (const auto& [path, file] : *files) {
+    auto state = file->state.lock();
+    if (!state->writer || !state->writer->is_dirty()) continue;
+    ++pending.files;
+    pending.bytes += state->writer->pending_bytes();
+  }
+  return pending;
+}
+
+BucketFileSystem::Pairs BucketFileSystem::root_attributes() {
+  const Pending waiting = pending();
+  Pairs pairs;
+  pairs.emplace_back("bucket", settings_.bucket);
+  pairs.emplace_back("state", to_string(service_.state()));
+  pairs.emplace_back("pending_files", std::to_string(waiting.files));
+  pairs.emplace_back("pending_bytes", std::to_string(waiting.bytes));
+  if (const auto error = service_.last_error()) {
+    pairs.emplace_back("last_error", to_failure_json(*error).dump());
+  }
+  return pairs;
+}
+
+// For `spillway status`; read by its name only.
+std::string BucketFileSystem::status_json() {
+  const auto usage = pool_.usage();
+  const ShadowUsage shadow = parts_.shadow.usage();
+  Fields status = Fields::object();
+  status["pid"] = getpid();
+  status["version"] = SPILLWAY_VERSION;
+  status["uptime_s"] =
+      to_milliseconds(parts_.executor.clock().now() - started_) / 1'000;
+  status["memory_in_use"] = usage.in_use;
+  status["memory_limit"] = usage.limit;
+  status["memory_most_in_use"] = usage.most_in_use;
+  status["open_files"] = open_files_.lock()->size();
+  status["shadow_files"] = shadow.files;
+  status["shadow_bytes"] = shadow.bytes;
+  status["hidden_keys"] = hidden_keys_.load();
+  return status.dump();
+}
+
+Result<BucketFileSystem::Pairs> BucketFileSystem::report_attributes(const Path& path) {
+  if (path.is_root()) return root_attributes();
+  const Found found = TRY(find_existing(path));
+  if (found.is_directory) return Pairs{};
+  return to_attributes(TRY(report_of(path)));
+}
+
+Result<Metadata> BucketFileSystem::metadata_of(const Path& path) {
+  const Found found = TRY(find_existing(path));
+  if (found.open) return found.open->state.lock()->metadata;
+  if (found.is_directory) return found.directory;
+  return found.local ? found.local->metadata : found.remote->metadata;
+}
+
+Result<std::string> BucketFileSystem::get_xattr(const Path& path, const std::string& name) {
+  if (is_own(name)) {
+    const std::string own = name.substr(kOwnPrefix.size());
+    if (path.is_root() && own == "status") return status_json();
+    for (auto& [known, value] : TRY(report_attributes(path))) {
+      if (known == own) return value;
+    }
+    return fail(ErrorCode::no_attribute, name);
+  }
+  const Metadata metadata = TRY(metadata_of(path));
+  const auto found = metadata.xattrs.find(name);
+  if (found == metadata.xattrs.end()) return fail(ErrorCode::no_attribute, name);
+  return found->second;
+}
+
+Result<std::vector<std::string>> BucketFileSystem::list_xattrs(const Path& path) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : TRY(metadata_of(path)).xattrs) names.push_back(name);
+  if (settings_.options.hide_xattrs) return names;
+  for (const auto& [name, value] : TRY(report_attributes(path))) {
+    names.push_back(std::string(kOwnPrefix) + name);
+  }
+  return names;
+}
+
+Result<> BucketFileSystem::set_xattr(const Path& path, const std::string& name,
+                                     const std::string& value, XattrMode mode) {
+  // Copies between mounts bring ours along: accepted, and ignored.
+  if (is_own(name)) return {};
+  if (!name.starts_with(kUserPrefix)) return fail(ErrorCode::not_supported, name);
+  const Metadata before = TRY(metadata_of(path));
+  const bool is_there = before.xattrs.contains(name);
+  if (mode == XattrMode::create && is_there) return fail(ErrorCode::exists, name);
+  if (mode == XattrMode::replace && !is_there) return fail(ErrorCode::no_attribute, name);
+  return change_metadata(path, nullptr, [&](Metadata& metadata) -> Result<> {
+    Metadata changed = metadata;
+    changed.xattrs[name] = value;
+    if (xattr_bytes(changed) > kMostXattrBytes) {
+      return fail(ErrorCode::attribute_too_large, "B2 keeps 2 KiB of attributes with a file");
+    }
+    metadata = std::move(changed);
+    return {};
+  });
+}
+
+Result<> BucketFileSystem::remove_xattr(const Path& path, const std::string& name) {
+  if (is_own(name)) return {};
+  const Metadata before = TRY(metadata_of(path));
+  if (!before.xattrs.contains(name)) return fail(ErrorCode::no_attribute, name);
+  return change_metadata(path, nullptr, [&](Metadata& metadata) -> Result<> {
+    metadata.xattrs.erase(name);
+    return {};
+  });
+}
+
+// --- the end
+
+void BucketFileSystem::shut_down(Duration limit) {
+  is_shutting_down_ = true;
+  kernel_cache_ = nullptr;
+  const Instant deadline = parts_.executor.clock().now() + limit;
+  std::vector<FilePointer> waiting;
+  {
+    auto files = open_files_.lock();
+    for (const auto& [path, file] : *files) waiting.push_back(file);
+  }
+  Guarded<std::size_t> left(parts_.executor, waiting.size());
+  for (const FilePointer& file : waiting) {
+    parts_.executor.submit([this, file, &left] {
+      file->state.lock()->is_held = false;
+      static_cast<void>(commit(file));
+      auto count = left.lock();
+      --*count;
+      count.notify_all();
+    });
+  }
+  auto count = left.lock();
+  if (!count.wait_until(deadline, [&] { return *count == 0; })) {
+    Error late;
+    late.code = ErrorCode::timeout;
+    late.detail = "the mount ended before B2 had taken the file (--shutdown-timeout)";
+    count.unlocked([&] {
+      for (const FilePointer& file : waiting) {
+        const auto writer = file->state.lock()->writer;
+        if (writer) writer->give_up(late);
+      }
+    });
+    count.wait([&] { return *count == 0; });
+  }
+  requests_.cancel();
+}
+
+}  // namespace spillway

@@ -1,0 +1,256 @@
+// BucketFileSystem, continued: directories.
+#include <algorithm>
+#include <utility>
+
+#include "src/bucket_file_system.h"
+#include "src/open_directory.h"
+
+namespace spillway {
+namespace {
+
+// Names whose metadata is learned together while a directory is read.
+constexpr std::size_t kLearnAhead = 256;
+
+}  // namespace
+
+Result<DirectoryHandle*> BucketFileSystem::open_directory(const Path& path) {
+  return new DirectoryHandle(parts_.executor, path);  // release_directory() deletes it
+}
+
+void BucketFileSystem::release_directory(DirectoryHandle* handle) { delete handle; }
+
+// All names of a directory, the more important source overwriting the less important one.
+void BucketFileSystem::gather_names(const Path& directory,
+                                    std::map<std::string, DirectoryEntry>& names,
+                                    std::optional<Error>& error) {
+  const auto add = [&](std::string_view name, FileKind kind, std::optional<Attributes> known) {
+    DirectoryEntry entry;
+    entry.name = std::string(name);
+    entry.kind = kind;
+    entry.attributes = known;
+    const auto path = directory.child(name);
+    if (!path) return;
+    entry.inode = make_attributes(*path, {}, 0, {}).inode;
+    names[entry.name] = std::move(entry);
+  };
+  if (settings_.service.state != ServiceState::local_only) {
+    RemoteListing listing = catalog_->list(directory);
+    error = listing.error;
+    for (const ListedName& listed : listing.names) {
+      add(listed.name, listed.is_directory ? FileKind::directory : FileKind::regular, {});
+    }
+  }
+  for (const ShadowRecord& record : parts_.shadow.within(directory)) {
+    if (record.path == directory) continue;
+    const std::string rest = record.path.text().substr(directory.prefix().size());
+    const std::size_t slash = rest.find('/');
+    const bool is_here = slash == std::string::npos;
+    add(rest.substr(0, slash), is_here ? record.metadata.kind : FileKind::directory, {});
+  }
+  auto files = open_files_.lock();
+  for (const auto& [path, file] : *files) {
+    if (path.parent() == directory && !path.is_root()) {
+      auto state = file->state.lock();
+      add(path.name(), state->metadata.kind, attributes_of(*state));
+    }
+  }
+}
+
+Result<> BucketFileSystem::read_directory(
+    DirectoryHandle& handle, std::uint64_t from, EntryDetail detail,
+    const std::function<bool(const DirectoryEntry&)>& visit) {
+  auto snapshot = handle.snapshot.lock();
+  if (from == 0 || !snapshot->is_taken) {
+    std::map<std::string, DirectoryEntry> names;
+    *snapshot = {};
+    gather_names(handle.path, names, snapshot->error);
+    for (auto& [name, entry] : names) snapshot->entries.push_back(std::move(entry));
+    for (std::size_t i = 0; i < snapshot->entries.size(); ++i) snapshot->entries[i].next = i + 1;
+    snapshot->is_taken = true;
+  }
+  for (std::size_t i = from; i < snapshot->entries.size(); ++i) {
+    DirectoryEntry& entry = snapshot->entries[i];
+    if (detail == EntryDetail::attributes && i >= snapshot->learned) {
+      learn_ahead(handle.path, *snapshot, i);
+    }
+    if (detail == EntryDetail::attributes && !entry.attributes) {
+      fill_attributes(handle.path, entry);
+    }
+    if (!visit(entry)) return {};
+  }
+  if (snapshot->error) return fail(*snapshot->error);
+  return {};
+}
+
+// Asks for the metadata of the next names, many at once.
+void BucketFileSystem::learn_ahead(const Path& directory, DirectoryHandle::Snapshot& snapshot,
+                                   std::size_t from) {
+  const std::size_t end = std::min(from + kLearnAhead, snapshot.entries.size());
+  std::vector<Path> files;
+  for (std::size_t i = from; i < end; ++i) {
+    const DirectoryEntry& entry = snapshot.entries[i];
+    if (entry.attributes || entry.kind == FileKind::directory) continue;
+    const auto path = directory.child(entry.name);
+    if (path && !parts_.shadow.find(*path)) files.push_back(*path);
+  }
+  snapshot.learned = end;
+  // What can't be learned is given without attributes: the kernel asks for it by name.
+  if (!files.empty()) static_cast<void>(catalog_->learn(files));
+}
+
+void BucketFileSystem::fill_attributes(const Path& directory, DirectoryEntry& entry) {
+  const auto path = directory.child(entry.name);
+  if (!path) return;
+  Found found;
+  found.local = parts_.shadow.find(*path);
+  if (!found.local) {
+    const auto remembered = catalog_->recall(*path);
+    if (!remembered) return;
+    if (remembered->directory) {
+      found.is_directory = true;
+      found.directory = remembered->directory->metadata;
+    } else if (remembered->file && !remembered->file->version_id.empty()) {
+      found.remote = remembered->file;
+    } else {
+      return;
+    }
+    entry.valid_for = catalog_->valid_for(*path);
+  }
+  entry.attributes = attributes_of(*path, found);
+  entry.kind = entry.attributes->kind;
+}
+
+// --- making and removing
+
+Result<> BucketFileSystem::store_directory(const Path& path, const Metadata& metadata) {
+  const auto remembered = catalog_->recall(path);
+  PutRequest put;
+  put.key = path.prefix();
+  put.content_type = "application/x-directory";
+  put.metadata = to_map(metadata);
+  TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.put_object(put, options);
+  }));
+  RemoteDirectory directory;
+  directory.has_marker = true;
+  directory.metadata = metadata;
+  catalog_->directory_stored(path, directory);
+  return {};
+}
+
+Result<Attributes> BucketFileSystem::make_directory(const Path& path, std::uint32_t permissions,
+                                                    const Caller& caller) {
+  TRY(check_creatable(path));
+  const auto held = path_locks_.take(path);
+  const Found found = find(path);
+  if (found.exists()) return fail(ErrorCode::exists, path.text());
+  Metadata metadata;
+  metadata.kind = FileKind::directory;
+  metadata.permissions = permissions & 07777U;
+  metadata.uid = caller.uid;
+  metadata.gid = caller.gid;
+  metadata.mtime = now();
+  const Result<> stored = store_directory(path, metadata);
+  if (!stored.ok() && stored.error().code == ErrorCode::invalid_request) {
+    // Servers that refuse "name/" objects: the directory is there for as long as this mount is, and
+    // for good with its first file.
+    catalog_->directory_stored(path, RemoteDirectory{.has_marker = false, .metadata = metadata});
+  } else if (!stored.ok()) {
+    TRY(keep_directory_locally(path, metadata, stored.error(), found));
+  }
+  Found made;
+  made.is_directory = true;
+  made.directory = metadata;
+  return attributes_of(path, made);
+}
+
+// In an outage a tree can still be copied in: the directory waits in the shadow like its files.
+Result<> BucketFileSystem::keep_directory_locally(const Path& path, const Metadata& metadata,
+                                                  const Error& reason, const Found& found) {
+  ShadowRecord record;
+  record.path = path;
+  record.metadata = metadata;
+  record.reason = reason;
+  record.seen = found.doubt ? Seen::unknown : Seen::absent;
+  record.stored_at = now();
+  record.attempts = 1;
+  auto draft = parts_.shadow.create_draft();
+  Result<ShadowRecord> kept = draft.ok() ? parts_.shadow.publish(**draft, record)
+                                         : Result<ShadowRecord>(fail(draft.error()));
+  Fields fields = to_failure_json(reason);
+  fields["path"] = path.text() + "/";
+  if (!kept.ok()) {
+    fields["detail"] = reason.detail + "; shadow: " + kept.error().detail;
+    parts_.log.event(Level::error, "mkdir_failed", std::move(fields));
+    return fail(reason);
+  }
+  fields["storage"] = "local";
+  parts_.log.event(Level::warning, "mkdir", std::move(fields));
+  return {};
+}
+
+Result<bool> BucketFileSystem::is_empty(const Path& directory) {
+  const auto records = parts_.shadow.within(directory);
+  const bool has_record = std::ranges::any_of(
+      records, [&](const ShadowRecord& record) { return record.path != directory; });
+  if (has_record) return false;
+  {
+    auto files = open_files_.lock();
+    const auto below = [&](const auto& entry) {
+      return entry.first != directory && entry.first.is_within(directory);
+    };
+    if (std::ranges::any_of(*files, below)) return false;
+  }
+  if (settings_.service.state == ServiceState::local_only) return true;
+  return catalog_->is_empty(directory);
+}
+
+Result<> BucketFileSystem::remove_directory(const Path& path) {
+  const auto held = path_locks_.take(path);
+  const Found found = TRY(find_existing(path));
+  if (!found.is_directory) return fail(ErrorCode::not_directory, path.text());
+  const auto record = parts_.shadow.find(path);
+  const bool is_local_only = record && record->seen == Seen::absent;
+  const auto empty = is_empty(path);
+  if (!empty.ok() && !is_local_only) return fail(empty.error());
+  if (empty.ok() && !empty.value()) return fail(ErrorCode::not_empty, path.text());
+  if (!is_local_only && settings_.service.state != ServiceState::local_only) {
+    const auto remembered = catalog_->recall(path);
+    if (remembered && remembered->directory && remembered->directory->has_marker) {
+      TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+        return store.delete_object(path.prefix(), "", options);
+      }));
+    }
+    catalog_->directory_removed(path);
+  }
+  if (record) TRY(parts_.shadow.remove(record->id));
+  keep_parent(path);
+  return {};
+}
+
+// A directory that was only implied by what it held would vanish with its last file; programs
+// expect it to stay until they remove it.
+void BucketFileSystem::keep_parent(const Path& path) {
+  const Path parent = path.parent();
+  if (parent.is_root()) return;
+  const auto known = catalog_->recall(parent);
+  if (known && known->directory) catalog_->directory_stored(parent, *known->directory);
+}
+
+Result<> BucketFileSystem::sync_directory(const Path& path) {
+  std::vector<FilePointer> waiting;
+  {
+    auto files = open_files_.lock();
+    for (const auto& [name, file] : *files) {
+      if (name.is_within(path)) waiting.push_back(file);
+    }
+  }
+  Result<> first;
+  for (const FilePointer& file : waiting) {
+    Result<> done = end_hold(file);
+    if (first.ok() && !done.ok()) first = std::move(done);
+  }
+  return first;
+}
+
+}  // namespace spillway

@@ -1,0 +1,188 @@
+// The FileSystem over a bucket: merges what B2 holds (src/catalog.h), what the shadow keeps and
+// what is open into one tree. What is open wins over the shadow, the shadow over B2.
+//
+// Locks, in the order in which they may be taken: a path's lock (src/path_locks.h), the table of
+// open files, one open file, a writer. No call to B2 is made with the table or an open file locked.
+#pragma once
+
+#include <atomic>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/catalog.h"
+#include "src/engine.h"
+#include "src/file_system.h"
+#include "src/open_directory.h"
+#include "src/open_file.h"
+#include "src/path_locks.h"
+#include "src/service.h"
+
+namespace spillway {
+
+class BucketFileSystem final : public FileSystem {
+ public:
+  BucketFileSystem(const EngineParts& parts, const EngineSettings& settings);
+  ~BucketFileSystem() override;
+
+  void set_kernel_cache(KernelCache* cache) override { kernel_cache_ = cache; }
+
+  Result<Lookup> lookup(const Path& path) override;
+  Result<Attributes> attributes(const Path& path, FileHandle* handle) override;
+  Result<Attributes> set_attributes(const Path& path, FileHandle* handle,
+                                    const AttributeChange& change, const Caller& caller) override;
+  Result<Attributes> make_directory(const Path& path, std::uint32_t permissions,
+                                    const Caller& caller) override;
+  Result<Attributes> make_symlink(const Path& path, const std::string& target,
+                                  const Caller& caller) override;
+  Result<Attributes> make_special(const Path& path, FileKind kind, std::uint32_t permissions,
+                                  const Caller& caller) override;
+  Result<std::string> read_symlink(const Path& path) override;
+  Result<> unlink(const Path& path) override;
+  Result<> remove_directory(const Path& path) override;
+  Result<> rename(const Path& from, const Path& to, RenameMode mode) override;
+
+  Result<Opened> create(const Path& path, std::uint32_t permissions, OpenFlags flags,
+                        const Caller& caller) override;
+  Result<Opened> open(const Path& path, OpenFlags flags, const Caller& caller) override;
+  Result<std::size_t> read(FileHandle& handle, std::uint64_t offset,
+                           std::span<std::byte> bytes) override;
+  Result<> write(FileHandle& handle, std::uint64_t offset,
+                 std::span<const std::byte> bytes) override;
+  Result<> flush(FileHandle& handle, const Caller& caller) override;
+  Result<> fsync(FileHandle& handle) override;
+  void release(FileHandle* handle) override;
+  Result<> allocate(FileHandle& handle, Allocation mode, std::uint64_t offset,
+                    std::uint64_t size) override;
+
+  Result<DirectoryHandle*> open_directory(const Path& path) override;
+  Result<> read_directory(DirectoryHandle& handle, std::uint64_t from, EntryDetail detail,
+                          const std::function<bool(const DirectoryEntry&)>& visit) override;
+  void release_directory(DirectoryHandle* handle) override;
+  Result<> sync_directory(const Path& path) override;
+
+  Result<Space> space() override;
+  Result<std::string> get_xattr(const Path& path, const std::string& name) override;
+  Result<std::vector<std::string>> list_xattrs(const Path& path) override;
+  Result<> set_xattr(const Path& path, const std::string& name, const std::string& value,
+                     XattrMode mode) override;
+  Result<> remove_xattr(const Path& path, const std::string& name) override;
+
+  void shut_down(Duration limit) override;
+
+ private:
+  using FilePointer = std::shared_ptr<OpenFile>;
+  using OpenFiles = std::map<Path, FilePointer>;
+
+  // What is under a name, all sources merged.
+  struct Found {
+    FilePointer open;
+    std::optional<ShadowRecord> local;
+    std::optional<RemoteFile> remote;
+    bool is_directory = false;
+    Metadata directory;      // of a directory, where known
+    Duration valid_for{};
+    // B2 could not be asked: the answer is from what was known before.
+    std::optional<Error> doubt;
+    [[nodiscard]] bool is_file() const { return open || local || remote; }
+    [[nodiscard]] bool exists() const { return is_file() || is_directory; }
+  };
+
+  // bucket_file_system.cpp: what is there.
+  [[nodiscard]] Found find(const Path& path);
+  // not_found where there is nothing; the doubt as an error only where nothing is known.
+  [[nodiscard]] Result<Found> find_existing(const Path& path);
+  [[nodiscard]] FilePointer find_open(const Path& path);
+  [[nodiscard]] Attributes attributes_of(const Path& path, const Found& found);
+  [[nodiscard]] Attributes attributes_of(OpenFile::State& state);
+  [[nodiscard]] Attributes make_attributes(const Path& path, const Metadata& metadata,
+                                           std::uint64_t size, WallTime fallback_time) const;
+  [[nodiscard]] WallTime now() const { return parts_.executor.clock().wall(); }
+
+  // bucket_files.cpp: open files.
+  [[nodiscard]] FilePointer open_found(const Path& path, const Found& found);
+  [[nodiscard]] FilePointer make_open_file(const Path& path);
+  [[nodiscard]] Result<Opened> add_handle(const FilePointer& file, const OpenFlags& flags);
+  [[nodiscard]] std::shared_ptr<Writer> make_writer(const FilePointer& file,
+                                                    OpenFile::State& state, OpenFlags flags);
+  void drop_if_unused(const FilePointer& file);
+  Result<std::size_t> read_stored(const FilePointer& file, std::uint64_t offset,
+                                  std::span<std::byte> bytes);
+  Result<> truncate_unopened(const Path& path, std::uint64_t size, const Caller& caller);
+  void wait_for_release(const FilePointer& file);
+
+  // bucket_commits.cpp: making versions durable.
+  Result<> commit(const FilePointer& file);
+  Result<> commit_named(const FilePointer& file, const Path& path);
+  void settle(const FilePointer& file, const CommitRequest& request, const CommitResult& result);
+  [[nodiscard]] CommitRequest describe(OpenFile& file);
+  [[nodiscard]] bool hold(const FilePointer& file);
+  Result<> end_hold(const FilePointer& file);
+  void hold_ended(const FilePointer& file, std::uint64_t hold);
+  // Puts changed metadata on a stored object by a copy onto itself, and removes the version that
+  // this made superfluous.
+  Result<RemoteFile> store_metadata(const Path& path, const RemoteFile& remote,
+                                    const Metadata& metadata);
+  Result<> change_metadata(const Path& path, FileHandle* handle,
+                           const std::function<Result<>(Metadata&)>& change);
+  Result<> change_stored_metadata(const Path& path, const Found& found,
+                                  const std::function<Result<>(Metadata&)>& change);
+  Result<> store_small(const Path& path, const Metadata& metadata, const std::string& body);
+
+  // bucket_names.cpp: renaming and removing. The callers hold the paths' locks.
+  Result<> rename_file(const Path& from, const Path& to, const Found& source, const Found& target);
+  Result<> rename_uncommitted(const FilePointer& file, const Path& to, const Found& target);
+  Result<> rename_local(const ShadowRecord& record, const Path& to, const Found& target);
+  Result<> rename_remote(const Path& from, const Path& to, const RemoteFile& remote);
+  void moved(const Path& from, const Path& to);
+  [[nodiscard]] bool is_unknown_to_bucket(OpenFile& file);
+  Result<> remove_remote(const Path& path);
+  Result<> remove_committed(const Path& path);
+  void abort_kept_upload(const ShadowRecord& record);
+  [[nodiscard]] Result<bool> bucket_lacks(const Path& path, const ShadowRecord& record);
+  void forget_open(const Path& path);
+
+  // bucket_directories.cpp
+  Result<> store_directory(const Path& path, const Metadata& metadata);
+  Result<> keep_directory_locally(const Path& path, const Metadata& metadata, const Error& reason,
+                                  const Found& found);
+  void keep_parent(const Path& path);
+  void gather_names(const Path& directory, std::map<std::string, DirectoryEntry>& names,
+                    std::optional<Error>& error);
+  void learn_ahead(const Path& directory, DirectoryHandle::Snapshot& snapshot, std::size_t from);
+  void fill_attributes(const Path& directory, DirectoryEntry& entry);
+  [[nodiscard]] Result<bool> is_empty(const Path& directory);
+
+  // bucket_attributes.cpp
+  using Pairs = std::vector<std::pair<std::string, std::string>>;
+  [[nodiscard]] Result<Pairs> report_attributes(const Path& path);
+  [[nodiscard]] Result<StorageReport> report_of(const Path& path);
+  [[nodiscard]] Pairs root_attributes();
+  [[nodiscard]] std::string status_json();
+  [[nodiscard]] Result<Metadata> metadata_of(const Path& path);
+  struct Pending {
+    std::uint64_t files = 0;
+    std::uint64_t bytes = 0;
+  };
+  [[nodiscard]] Pending pending();
+
+  void content_changed(const Path& path);
+  void entry_changed(const Path& path);
+
+  const EngineParts parts_;
+  const EngineSettings settings_;
+  Requests requests_;
+  Service service_;
+  BufferPool pool_;
+  std::unique_ptr<Catalog> catalog_;
+  PathLocks path_locks_;
+  Guarded<OpenFiles> open_files_;
+  std::atomic<KernelCache*> kernel_cache_ = nullptr;
+  std::atomic<bool> is_shutting_down_ = false;
+  const Instant started_;
+  std::atomic<std::uint64_t> hidden_keys_ = 0;
+};
+
+}  // namespace spillway

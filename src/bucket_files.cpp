@@ -1,0 +1,310 @@
+// BucketFileSystem, continued: open files.
+#include <algorithm>
+#include <utility>
+
+#include "src/bucket_file_system.h"
+#include "src/temporary_names.h"
+
+namespace spillway {
+namespace {
+
+// A part is held whole until B2 has acknowledged it, several at once: none may be larger than this
+// share of the memory.
+constexpr std::uint64_t kPartShare = 8;
+
+// How long a question about a file's storage waits for the RELEASE that follows an answered FLUSH.
+constexpr Duration kReleaseWait = std::chrono::milliseconds(200);
+
+WriterSettings writer_settings(const SpillwayOptions& options) {
+  WriterSettings settings;
+  settings.grid = PartGrid(options.part_size, options.memory / kPartShare);
+  settings.rules.retry.retry_for = options.retry_for;
+  settings.rules.parts_at_once = options.parts_at_once;
+  settings.rules.on_split =
+      options.on_split == SplitMode::fail ? OnSplit::fail : OnSplit::divert;
+  return settings;
+}
+
+StorageReport pending_report(const Path& path) {
+  StorageReport report;
+  report.storage = Storage::pending;
+  report.name = std::string(path.name());
+  report.location = path.text();
+  return report;
+}
+
+}  // namespace
+
+// --- opening
+
+BucketFileSystem::FilePointer BucketFileSystem::make_open_file(const Path& path) {
+  auto file = std::make_shared<OpenFile>(parts_.executor);
+  auto state = file->state.lock();
+  state->path = path;
+  state->content_type = content_type_for(path.name());
+  state->changed_at = now();
+  state->report = pending_report(path);
+  return file;
+}
+
+BucketFileSystem::FilePointer BucketFileSystem::open_found(const Path& path, const Found& found) {
+  auto file = make_open_file(path);
+  auto state = file->state.lock();
+  if (found.local) {
+    state->local = found.local;
+    state->stored_size = found.local->size;
+    state->metadata = found.local->metadata;
+    state->content_type = found.local->content_type;
+    state->changed_at = found.local->stored_at;
+    state->seen = found.local->seen;
+    state->seen_etag = found.local->seen_etag;
+  } else {
+    const RemoteFile& remote = *found.remote;
+    state->remote = RemoteVersion{path.text(), remote.version_id, remote.etag, remote.size};
+    state->stored_size = remote.size;
+    state->metadata = remote.metadata;
+    if (!remote.content_type.empty()) state->content_type = remote.content_type;
+    state->changed_at = remote.last_modified;
+    state->seen = Seen::object;
+    state->seen_etag = remote.etag;
+  }
+  return file;
+}
+
+Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissions,
+                                        OpenFlags flags, const Caller& caller) {
+  TRY(check_creatable(path));
+  const Found found = find(path);
+  if (found.exists()) {
+    if (flags.exclusive) return fail(ErrorCode::exists, path.text());
+    return open(path, flags, caller);
+  }
+  auto file = make_open_file(path);
+  {
+    auto state = file->state.lock();
+    state->metadata.mtime = now();
+    state->metadata.permissions = permissions & 07777U;
+    state->metadata.uid = caller.uid;
+    state->metadata.gid = caller.gid;
+    state->seen = found.doubt ? Seen::unknown : Seen::absent;
+    state->creator = caller.pid;
+    state->may_be_held =
+        flags.exclusive && is_temporary_name(path.name(), settings_.options.temp_names);
+  }
+  {
+    auto files = open_files_.lock();
+    const auto [entry, is_new] = files->try_emplace(path, file);
+    if (!is_new) {
+      if (flags.exclusive) return fail(ErrorCode::exists, path.text());
+      file = entry->second;
+    }
+  }
+  flags.truncate = true;
+  return add_handle(file, flags);
+}
+
+Result<Opened> BucketFileSystem::open(const Path& path, OpenFlags flags, const Caller& caller) {
+  const Found found = TRY(find_existing(path));
+  if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
+  FilePointer file = found.open;
+  if (!file) {
+    file = open_found(path, found);
+    auto files = open_files_.lock();
+    file = files->try_emplace(path, file).first->second;
+  }
+  const bool by_another = [&] {
+    auto state = file->state.lock();
+    return state->is_held && state->creator != caller.pid;
+  }();
+  if (by_another) TRY(end_hold(file));
+  return add_handle(file, flags);
+}
+
+std::shared_ptr<Writer> BucketFileSystem::make_writer(const FilePointer& file,
+                                                      OpenFile::State& state, OpenFlags flags) {
+  const WriterParts parts{parts_.store,   parts_.shadow, pool_,    parts_.executor,
+                          parts_.hashing, parts_.log,    service_, requests_};
+  WriterBase base;
+  if (!flags.truncate) base = {state.remote, state.local};
+  if (base.local) base.remote.reset();
+  std::weak_ptr<OpenFile> weak = file;
+  return Writer::make(parts, writer_settings(settings_.options), base, [this, weak] {
+    const auto strong = weak.lock();
+    return strong ? describe(*strong) : CommitRequest{};
+  });
+}
+
+Result<Opened> BucketFileSystem::add_handle(const FilePointer& file, const OpenFlags& flags) {
+  if (flags.truncate) {
+    const auto writer = file->state.lock()->writer;
+    if (writer) TRY(writer->truncate(0));
+  }
+  auto state = file->state.lock();
+  ++state->handles;
+  state->flush_answered = false;
+  const bool is_new = state->report.storage == Storage::pending && !state->remote && !state->local;
+  if (flags.write || flags.truncate) {
+    state->writing_handles += flags.write ? 1 : 0;
+    if (!state->writer) {
+      state->writer = make_writer(file, *state, flags);
+      state->reader.reset();
+      state->local_data.reset();
+      if (flags.truncate) state->writer->mark_dirty();
+    }
+    if (flags.truncate) {
+      state->metadata.mtime = now();
+      state->mtime_was_set = false;
+      if (!is_new) content_changed(state->path);
+    }
+  }
+  Opened opened;
+  opened.handle = new FileHandle(file, flags);  // release() deletes it
+  opened.attributes = attributes_of(*state);
+  // Bytes of a file that is being written are asked for anew each time: the kernel has one cache
+  // for all handles of a file, and knows nothing of what a direct write did.
+  opened.direct_io = state->writer != nullptr;
+  opened.keep_cache = false;
+  return opened;
+}
+
+// --- bytes
+
+Result<std::size_t> BucketFileSystem::read(FileHandle& handle, std::uint64_t offset,
+                                           std::span<std::byte> bytes) {
+  const auto writer = handle.file->state.lock()->writer;
+  if (writer) return writer->read(offset, bytes);
+  return read_stored(handle.file, offset, bytes);
+}
+
+Result<std::size_t> BucketFileSystem::read_stored(const FilePointer& file, std::uint64_t offset,
+                                                  std::span<std::byte> bytes) {
+  std::shared_ptr<Reader> reader;
+  std::shared_ptr<DiskFile> data;
+  {
+    auto state = file->state.lock();
+    if (state->local && state->local->storage == Storage::split) {
+      const auto within = [&](const ByteRange& range) {
+        return offset >= range.offset && offset < range.end();
+      };
+      if (offset >= state->local->size) return std::size_t{0};
+      if (std::ranges::none_of(state->local->ranges, within)) {
+        return fail(ErrorCode::server_error, "this part of the file is in an unfinished upload to "
+                                             "B2, which can be read once it is finished");
+      }
+    }
+    if (state->local && !state->local_data) {
+      state->local_data = TRY(parts_.shadow.open_data(*state->local));
+    }
+    if (!state->local && state->remote && !state->reader) {
+      state->reader = make_reader(requests_, pool_, parts_.executor, *state->remote);
+    }
+    reader = state->reader;
+    data = state->local_data;
+  }
+  if (data) return data->read_at(offset, bytes);
+  if (reader) return reader->read(offset, bytes);
+  return std::size_t{0};
+}
+
+Result<> BucketFileSystem::write(FileHandle& handle, std::uint64_t offset,
+                                 std::span<const std::byte> bytes) {
+  std::shared_ptr<Writer> writer;
+  {
+    auto state = handle.file->state.lock();
+    writer = state->writer;
+    state->metadata.mtime = now();
+    state->mtime_was_set = false;
+    state->flush_answered = false;
+  }
+  if (!writer || !handle.flags.write) return fail(ErrorCode::bad_handle, "not open for writing");
+  handle.has_written = true;
+  return handle.flags.append ? writer->append(bytes) : writer->write(offset, bytes);
+}
+
+Result<> BucketFileSystem::allocate(FileHandle& handle, Allocation mode, std::uint64_t offset,
+                                    std::uint64_t size) {
+  const auto writer = handle.file->state.lock()->writer;
+  if (!writer) return fail(ErrorCode::bad_handle, "not open for writing");
+  if (mode == Allocation::keep_size || offset + size <= writer->size()) return {};
+  handle.has_written = true;
+  return writer->truncate(offset + size);
+}
+
+// --- closing
+
+Result<> BucketFileSystem::flush(FileHandle& handle, const Caller&) {
+  const FilePointer file = handle.file;
+  // A shell opens, dups and closes before the first byte: nothing of this handle's to publish yet.
+  if (!handle.has_written) {
+    file->state.lock()->flush_answered = true;
+    return {};
+  }
+  if (hold(file)) return {};
+  return commit(file);
+}
+
+Result<> BucketFileSystem::fsync(FileHandle& handle) {
+  handle.file->state.lock()->may_be_held = false;
+  return commit(handle.file);
+}
+
+void BucketFileSystem::release(FileHandle* handle) {
+  const std::unique_ptr<FileHandle> owned(handle);
+  const FilePointer file = owned->file;
+  const bool was_writing = owned->flags.write;
+  bool is_last_writer = false;
+  bool is_unlinked = false;
+  {
+    auto state = file->state.lock();
+    --state->handles;
+    if (was_writing) --state->writing_handles;
+    is_last_writer = state->writer && state->writing_handles == 0;
+    is_unlinked = state->is_unlinked;
+  }
+  // What came after the last flush; a failure diverts, or is in the log and in last_error.
+  if (is_last_writer && !is_unlinked && !hold(file)) static_cast<void>(commit(file));
+  drop_if_unused(file);
+}
+
+void BucketFileSystem::drop_if_unused(const FilePointer& file) {
+  auto files = open_files_.lock();
+  auto state = file->state.lock();
+  if (state->writing_handles == 0 && !state->is_held) {
+    if (state->is_unlinked && state->writer && state->handles == 0) {
+      parts_.executor.submit([writer = state->writer] { writer->discard(); });
+    }
+    if (!state->writer || !state->writer->is_dirty() || state->handles == 0) state->writer.reset();
+  }
+  state->flush_answered = false;
+  state.notify_all();
+  if (state->handles > 0 || state->is_held) return;
+  const auto found = files->find(state->path);
+  if (found != files->end() && found->second == file) files->erase(found);
+}
+
+// After an answered FLUSH the RELEASE that commits a file without bytes is on its way: who asks
+// where the file is gets the answer that is about to be true.
+void BucketFileSystem::wait_for_release(const FilePointer& file) {
+  auto state = file->state.lock();
+  const Instant deadline = parts_.executor.clock().now() + kReleaseWait;
+  state.wait_until(deadline, [&] { return !state->flush_answered || state->handles == 0; });
+}
+
+Result<> BucketFileSystem::truncate_unopened(const Path& path, std::uint64_t size,
+                                             const Caller& caller) {
+  OpenFlags flags{.read = true, .write = true};
+  flags.truncate = size == 0;
+  const Opened opened = TRY(open(path, flags, caller));
+  FileHandle& handle = *opened.handle;
+  const auto writer = handle.file->state.lock()->writer;
+  Result<> done = size == 0 ? Result<>{} : writer->truncate(size);
+  if (done.ok()) {
+    handle.file->state.lock()->metadata.mtime = now();
+    content_changed(path);
+    done = commit(handle.file);
+  }
+  release(opened.handle);
+  return done;
+}
+
+}  // namespace spillway

@@ -1,0 +1,288 @@
+// BucketFileSystem, continued: renaming and removing. What can't be done in B2 now fails and changes
+// nothing: a name removed here only would rise again with B2's older object.
+#include <utility>
+
+#include "src/bucket_file_system.h"
+#include "src/server_copy.h"
+
+namespace spillway {
+
+// --- removing
+
+// Whether B2 surely has no object under the name of this shadow file. When B2 can't be asked, what
+// was seen when the file diverted decides.
+Result<bool> BucketFileSystem::bucket_lacks(const Path& path, const ShadowRecord& record) {
+  if (settings_.service.state == ServiceState::local_only) return true;
+  const auto entry = catalog_->find(path);
+  if (entry.ok()) return !entry->file.has_value();
+  if (record.seen == Seen::absent) return true;
+  return fail(entry.error());
+}
+
+Result<> BucketFileSystem::remove_remote(const Path& path) {
+  TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.delete_object(path.text(), "", options);
+  }));
+  catalog_->file_removed(path);
+  return {};
+}
+
+Result<> BucketFileSystem::remove_committed(const Path& path) {
+  if (const auto record = parts_.shadow.find(path)) {
+    if (!TRY(bucket_lacks(path, *record))) TRY(remove_remote(path));
+    if (record->upload) abort_kept_upload(*record);
+    return parts_.shadow.remove(record->id);
+  }
+  if (settings_.service.state == ServiceState::local_only) return {};
+  const auto entry = TRY(catalog_->find(path));
+  // Deleting what B2 never had would only leave a hide marker.
+  return entry.file ? remove_remote(path) : Result<>{};
+}
+
+// The unfinished upload of a split file that is deleted: nothing refers to it any more.
+void BucketFileSystem::abort_kept_upload(const ShadowRecord& record) {
+  parts_.executor.submit([this, upload = *record.upload] {
+    const auto aborted = requests_.name([&](ObjectStore& store, const CallOptions& options) {
+      return store.abort_upload(upload.key, upload.id, options);
+    });
+    if (aborted.ok()) static_cast<void>(parts_.shadow.forget_upload(upload.id));
+  });
+}
+
+Result<> BucketFileSystem::unlink(const Path& path) {
+  const auto held = path_locks_.take(path);
+  const Found found = TRY(find_existing(path));
+  if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
+  TRY(remove_committed(path));
+  forget_open(path);
+  keep_parent(path);
+  return {};
+}
+
+// The name is gone; who has the file open goes on with it.
+void BucketFileSystem::forget_open(const Path& path) {
+  FilePointer file;
+  {
+    auto files = open_files_.lock();
+    const auto found = files->find(path);
+    if (found == files->end()) return;
+    file = found->second;
+    files->erase(found);
+  }
+  auto state = file->state.lock();
+  state->is_unlinked = true;
+  state->is_held = false;
+  if (state->handles == 0) state->writer.reset();
+}
+
+// --- renaming
+
+Result<> BucketFileSystem::rename(const Path& from, const Path& to, RenameMode mode) {
+  if (from == to) return {};
+  TRY(check_creatable(to));
+  const auto held = path_locks_.take_both(from, to);
+  const Found source = TRY(find_existing(from));
+  const Found target = find(to);
+  if (mode == RenameMode::no_replace && target.exists()) return fail(ErrorCode::exists, to.text());
+  // mv copies the tree file by file when it is told so.
+  if (source.is_directory) return fail(ErrorCode::cross_device, from.text());
+  if (target.is_directory) return fail(ErrorCode::is_directory, to.text());
+  TRY(rename_file(from, to, source, target));
+  keep_parent(from);
+  entry_changed(to);
+  return {};
+}
+
+Result<> BucketFileSystem::rename_file(const Path& from, const Path& to, const Found& source,
+                                       const Found& target) {
+  const FilePointer file = source.open;
+  const auto record = parts_.shadow.find(from);
+  const auto writer = file ? file->state.lock()->writer : nullptr;
+  if (writer && writer->is_dirty()) {
+    const bool is_only_here = !record && is_unknown_to_bucket(*file);
+    if (is_only_here && writer->is_untouched_in_ram()) return rename_uncommitted(file, to, target);
+    TRY(commit_named(file, from));
+  }
+  if (const auto committed = parts_.shadow.find(from)) {
+    TRY(rename_local(*committed, to, target));
+  } else {
+    const auto entry = TRY(catalog_->find(from));
+    if (!entry.file) return fail(ErrorCode::not_found, from.text());
+    TRY(rename_remote(from, to, *entry.file));
+  }
+  moved(from, to);
+  return {};
+}
+
+bool BucketFileSystem::is_unknown_to_bucket(OpenFile& file) {
+  auto state = file.state.lock();
+  return !state->remote && !state->local && state->seen == Seen::absent;
+}
+
+// Nothing of the file has left RAM: it gets its final name, and is committed under it if it was
+// closed already.
+Result<> BucketFileSystem::rename_uncommitted(const FilePointer& file, const Path& to,
+                                              const Found& target) {
+  const Path from = file->state.lock()->path;
+  const auto give_name = [&](const Path& name) {
+    auto state = file->state.lock();
+    state->path = name;
+    state->report.name = std::string(name.name());
+    state->report.location = name.text();
+    state->content_type = content_type_for(name.name());
+  };
+  bool was_held = false;
+  {
+    auto state = file->state.lock();
+    was_held = state->is_held;
+    if (target.open) {
+      auto other = target.open->state.lock();
+      state->seen = other->seen;
+      state->seen_etag = other->seen_etag;
+    } else if (target.local) {
+      state->seen = target.local->seen;
+      state->seen_etag = target.local->seen_etag;
+    } else if (target.remote) {
+      state->seen = Seen::object;
+      state->seen_etag = target.remote->etag;
+    } else if (target.doubt) {
+      state->seen = Seen::unknown;
+    }
+  }
+  if (was_held) {
+    give_name(to);
+    Result<> done = commit_named(file, to);
+    if (!done.ok()) {
+      give_name(from);
+      return done;
+    }
+    file->state.lock()->is_held = false;
+  }
+  moved(from, to);
+  give_name(to);
+  drop_if_unused(file);
+  return {};
+}
+
+Result<> BucketFileSystem::rename_local(const ShadowRecord& record, const Path& to,
+                                        const Found& target) {
+  const Path from = record.path;
+  if (!TRY(bucket_lacks(from, record))) TRY(remove_remote(from));
+  ShadowRecord renamed = TRY(parts_.shadow.rename(record.id, to));
+  renamed.seen = target.doubt ? Seen::unknown : Seen::absent;
+  renamed.seen_etag.clear();
+  const auto remembered = catalog_->recall(to);
+  if (remembered && remembered->file) {
+    renamed.seen = Seen::object;
+    renamed.seen_etag = remembered->file->etag;
+  }
+  return parts_.shadow.update(renamed);
+}
+
+Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
+                                         const RemoteFile& remote) {
+  CopyRequest copy;
+  copy.source = from.text();
+  copy.source_version = remote.version_id;
+  copy.destination = to.text();
+  copy.metadata = to_map(remote.metadata);
+  copy.content_type = content_type_for(to.name());
+  const StoredObject stored = TRY(server_copy(requests_, parts_.shadow, copy, remote.size));
+  RemoteFile moved_file = remote;
+  moved_file.etag = stored.etag;
+  moved_file.version_id = stored.version_id;
+  moved_file.last_modified = stored.date == WallTime{} ? now() : stored.date;
+  moved_file.content_type = copy.content_type;
+  if (moved_file.history) {
+    moved_file.history->name = std::string(to.name());
+    moved_file.history->location = to.text();
+    moved_file.history->etag = stored.etag;
+    moved_file.history->version_id = stored.version_id;
+  }
+  // The source was ours to move: its version goes by id; without versions, by name.
+  const Result<> removed = requests_.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.delete_object(from.text(), remote.version_id, options);
+  });
+  if (!removed.ok()) {
+    // Half a rename is none: the copy goes again, and the old target is the newest version.
+    static_cast<void>(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+      return store.delete_object(to.text(), stored.version_id, options);
+    }));
+    return removed;
+  }
+  catalog_->file_removed(from);
+  catalog_->file_stored(to, moved_file);
+  if (const auto record = parts_.shadow.find(to)) {
+    static_cast<void>(parts_.shadow.remove(record->id));
+  }
+  return {};
+}
+
+// The open files follow their names; a file that was open under the target has lost its name.
+void BucketFileSystem::moved(const Path& from, const Path& to) {
+  forget_open(to);
+  FilePointer file;
+  {
+    auto files = open_files_.lock();
+    const auto found = files->find(from);
+    if (found == files->end()) return;
+    file = found->second;
+    files->erase(found);
+    files->emplace(to, file);
+  }
+  const auto record = parts_.shadow.find(to);
+  const auto entry = catalog_->recall(to);
+  auto state = file->state.lock();
+  state->path = to;
+  state->report.name = std::string(to.name());
+  if (record) {
+    state->local = record;
+    state->report.location = parts_.shadow.location_of(*record);
+    state->local_data.reset();
+  } else if (entry && entry->file && state->remote) {
+    state->remote = RemoteVersion{to.text(), entry->file->version_id, entry->file->etag,
+                                  entry->file->size};
+    state->report.location = to.text();
+    state->reader.reset();
+  }
+}
+
+// --- what is neither file nor directory
+
+Result<Attributes> BucketFileSystem::make_symlink(const Path& path, const std::string& target,
+                                                  const Caller& caller) {
+  Metadata metadata;
+  metadata.kind = FileKind::symlink;
+  metadata.permissions = 0777;
+  metadata.uid = caller.uid;
+  metadata.gid = caller.gid;
+  metadata.mtime = now();
+  TRY(store_small(path, metadata, target));
+  return attributes(path, nullptr);
+}
+
+Result<Attributes> BucketFileSystem::make_special(const Path& path, FileKind kind,
+                                                  std::uint32_t permissions,
+                                                  const Caller& caller) {
+  Metadata metadata;
+  metadata.kind = kind;
+  metadata.permissions = permissions & 07777U;
+  metadata.uid = caller.uid;
+  metadata.gid = caller.gid;
+  metadata.mtime = now();
+  TRY(store_small(path, metadata, ""));
+  return attributes(path, nullptr);
+}
+
+Result<std::string> BucketFileSystem::read_symlink(const Path& path) {
+  constexpr std::size_t kLongestTarget = 4'095;
+  const Opened opened = TRY(open(path, OpenFlags{.read = true}, Caller{}));
+  std::string target(kLongestTarget, '\0');
+  const auto got = read(*opened.handle, 0, std::as_writable_bytes(std::span(target)));
+  release(opened.handle);
+  if (!got.ok()) return fail(got.error());
+  target.resize(*got);
+  return target;
+}
+
+}  // namespace spillway

@@ -1,0 +1,28 @@
+// One opendir: the names as they were when reading began, so that a long listing neither repeats
+// nor skips what stood still meanwhile.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "src/file_system.h"
+#include "src/guarded.h"
+
+namespace spillway {
+
+class DirectoryHandle {
+ public:
+  struct Snapshot {
+    std::vector<DirectoryEntry> entries;  // in the order of their names' bytes
+    std::optional<Error> error;           // what ends the listing instead of a clean end
+    bool is_taken = false;
+    std::size_t learned = 0;  // entries before this one have had their metadata asked for
+  };
+
+  DirectoryHandle(Executor& executor, Path directory)
+      : path(std::move(directory)), snapshot(executor) {}
+  const Path path;
+  Guarded<Snapshot> snapshot;
+};
+
+}  // namespace spillway

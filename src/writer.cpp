@@ -1,0 +1,417 @@
+#include "src/writer.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <utility>
+
+namespace spillway {
+namespace {
+
+// First allocation of a file's part 1: most files are small.
+constexpr std::uint64_t kFirstBuffer = 64ULL << 10U;
+// Changed parts of an older object that wait in RAM for more changes before they are sent.
+constexpr std::size_t kMostWaitingParts = 4;
+
+constexpr std::array<std::byte, 256U << 10U> kZeros{};
+
+using Source = Extents::Source;
+
+std::uint64_t next_capacity(std::uint64_t have, std::uint64_t needed, std::uint64_t most) {
+  std::uint64_t capacity = std::max(have, kFirstBuffer);
+  while (capacity < needed) capacity *= 4;
+  return std::min(capacity, most);
+}
+
+}  // namespace
+
+std::shared_ptr<Writer> Writer::make(const WriterParts& parts, const WriterSettings& settings,
+                                     const WriterBase& base, Describe describe) {
+  std::shared_ptr<Writer> writer(new Writer(parts, settings, std::move(describe)));
+  writer->set_base(*writer->state_.lock(), base);
+  return writer;
+}
+
+Writer::Writer(const WriterParts& parts, const WriterSettings& settings, Describe describe)
+    : parts_(parts),
+      settings_(settings),
+      describe_(std::move(describe)),
+      turn_(parts.executor),
+      state_(parts.executor, settings.grid),
+      random_(static_cast<std::uint64_t>(parts.executor.clock().wall().time_since_epoch().count()) |
+              1U) {}
+
+Writer::~Writer() = default;
+
+void Writer::set_base(State& state, const WriterBase& base) {
+  state.base = base.remote;
+  state.base_record = base.local;
+  std::uint64_t size = 0;
+  if (base.remote) size = base.remote->size;
+  if (base.local) size = base.local->size;
+  state.extents = Extents(settings_.grid, size);
+}
+
+// --- the verbs
+
+Result<> Writer::write(std::uint64_t offset, std::span<const std::byte> bytes) {
+  auto turn = turn_.lock();
+  auto lock = state_.lock();
+  return write_locked(lock, offset, bytes);
+}
+
+Result<> Writer::append(std::span<const std::byte> bytes) {
+  auto turn = turn_.lock();
+  auto lock = state_.lock();
+  return write_locked(lock, lock->extents.size(), bytes);
+}
+
+Result<> Writer::truncate(std::uint64_t size) {
+  auto turn = turn_.lock();
+  auto lock = state_.lock();
+  if (lock->failure) return fail(*lock->failure);
+  if (size > settings_.grid.largest_file()) {
+    return fail(ErrorCode::too_large, "larger than the largest file that --part-size allows");
+  }
+  if (size > lock->extents.size()) {
+    TRY(extend(lock, size));
+  } else {
+    TRY(cut_to(lock, size));
+  }
+  lock->dirty_content = true;
+  return {};
+}
+
+Result<std::size_t> Writer::read(std::uint64_t offset, std::span<std::byte> bytes) {
+  auto lock = state_.lock();
+  std::size_t done = 0;
+  while (done < bytes.size() && offset + done < lock->extents.size()) {
+    const std::size_t got = TRY(read_piece(lock, offset + done, bytes.subspan(done)));
+    if (got == 0) break;
+    done += got;
+  }
+  return done;
+}
+
+std::uint64_t Writer::size() { return state_.lock()->extents.size(); }
+
+bool Writer::is_dirty() { return state_.lock()->dirty_content; }
+
+void Writer::mark_dirty() { state_.lock()->dirty_content = true; }
+
+bool Writer::is_untouched_in_ram() {
+  auto lock = state_.lock();
+  return !lock->run && !lock->draft && !lock->base_record && !lock->extents.has(Source::base) &&
+         lock->extents.parts() <= 1;
+}
+
+std::uint64_t Writer::pending_bytes() {
+  auto lock = state_.lock();
+  return lock->dirty_content ? lock->extents.size() : 0;
+}
+
+void Writer::give_up(const Error& reason) {
+  auto lock = state_.lock();
+  if (lock->run) post(lock, event::GiveUp{reason});
+}
+
+void Writer::discard() {
+  auto turn = turn_.lock();
+  auto lock = state_.lock();
+  lock->failure.reset();
+  static_cast<void>(cut_to(lock, 0));
+  lock->draft.reset();
+  lock->dirty_content = false;
+}
+
+// --- writing
+
+Result<> Writer::write_locked(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (lock->failure) return fail(*lock->failure);
+  if (bytes.empty()) return {};
+  if (offset + bytes.size() > settings_.grid.largest_file()) {
+    return fail(ErrorCode::too_large, "larger than the largest file that --part-size allows");
+  }
+  if (offset > lock->extents.size()) TRY(extend(lock, offset));
+  while (!bytes.empty()) {
+    const PartNumber number = settings_.grid.part_at(offset);
+    const std::uint64_t part_end =
+        settings_.grid.offset_of(number) + settings_.grid.size_of(number);
+    const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), part_end - offset));
+    TRY(write_part(lock, number, offset, piece));
+    offset += piece.size();
+    bytes = bytes.subspan(piece.size());
+  }
+  return {};
+}
+
+Result<> Writer::write_part(Lock& lock, PartNumber number, std::uint64_t offset,
+                            std::span<const std::byte> bytes) {
+  const std::uint64_t start = settings_.grid.offset_of(number);
+  const std::uint64_t end = offset + bytes.size();
+  TRY(prepare_part(lock, number, end - start));
+  lock->dirty_content = true;
+  if (lock->draft) return draft_write(lock, offset, bytes);
+  if (end > lock->extents.size()) lock->extents.resize(end, Source::ram);
+  lock->extents.set_source(number, Source::ram);
+  Buffer& buffer = lock->buffers[number];
+  if (buffer.size() < end - start) buffer.resize_uninitialized(end - start);
+  std::memcpy(buffer.bytes().data() + (offset - start), bytes.data(), bytes.size());
+  lock->dirty[number] = true;
+  send_full_parts(lock, number);
+  return {};
+}
+
+Result<> Writer::draft_write(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes) {
+  const std::uint64_t end = offset + bytes.size();
+  const Instant began = parts_.executor.clock().now();
+  TRY(lock->draft->write(offset, bytes));
+  if (lock->run) lock->run->timing.shadow += parts_.executor.clock().now() - began;
+  if (end > lock->extents.size()) lock->extents.resize(end, Source::shadow);
+  return {};
+}
+
+Result<> Writer::extend(Lock& lock, std::uint64_t size) {
+  while (lock->extents.size() < size) {
+    const std::uint64_t at = lock->extents.size();
+    const PartNumber number = settings_.grid.part_at(at);
+    const std::uint64_t part_end =
+        settings_.grid.offset_of(number) + settings_.grid.size_of(number);
+    const std::uint64_t stretch =
+        std::min({size - at, part_end - at, std::uint64_t{kZeros.size()}});
+    TRY(write_part(lock, number, at, std::span(kZeros).first(stretch)));
+  }
+  return {};
+}
+
+// Until the part's bytes can be changed: in RAM with room for `needed` bytes and not under way, or
+// the file is diverted and its bytes go to the draft.
+Result<> Writer::prepare_part(Lock& lock, PartNumber number, std::uint64_t needed) {
+  for (;;) {
+    if (lock->failure) return fail(*lock->failure);
+    if (lock->base_record) {
+      TRY(open_draft_of_base(lock));
+      continue;
+    }
+    const Source source = lock->extents.source_of(number);
+    if (lock->draft) {
+      if (source != Source::uploaded) return {};
+      return fail(ErrorCode::server_error,
+                  "this part of the file is in an unfinished upload to B2 and can't be changed yet");
+    }
+    if (lock->run && lock->run->upload.is_busy(number)) {
+      lock.wait([&] { return !lock->run || !lock->run->upload.is_busy(number); });
+      continue;
+    }
+    if (source == Source::uploaded) {
+      const CommitRequest request = lock.unlocked([&] { return describe_(); });
+      TRY(commit_locked(lock, request));
+      continue;
+    }
+    if (source == Source::base) {
+      TRY(load_part(lock, number));
+      continue;
+    }
+    const auto buffer = lock->buffers.find(number);
+    if (buffer != lock->buffers.end() && buffer->second.capacity() >= needed) return {};
+    TRY(give_buffer(lock, number, needed));
+  }
+}
+
+Result<> Writer::load_part(Lock& lock, PartNumber number) {
+  const ByteRange range = lock->extents.range_of(number);
+  TRY(give_buffer(lock, number, range.size));
+  if (lock->extents.source_of(number) != Source::base || lock->draft) return {};
+  Buffer buffer = std::move(lock->buffers[number]);
+  lock->buffers.erase(number);
+  buffer.resize_uninitialized(range.size);
+  const std::size_t got = TRY(read_base(lock, range.offset, buffer.bytes()));
+  if (got != range.size) return fail(ErrorCode::stale, "the object became shorter while it was open");
+  if (lock->extents.source_of(number) != Source::base || lock->draft) return {};
+  lock->buffers[number] = std::move(buffer);
+  lock->dirty[number] = false;
+  lock->extents.set_source(number, Source::ram);
+  return {};
+}
+
+// Room for `needed` bytes in the part's buffer. Memory is waited for with the lock released, so
+// that what is under way can give some back.
+Result<> Writer::give_buffer(Lock& lock, PartNumber number, std::uint64_t needed) {
+  relieve_pressure(*lock);
+  const auto had = lock->buffers.find(number);
+  const std::uint64_t have = had == lock->buffers.end() ? 0 : had->second.capacity();
+  const std::uint64_t most = settings_.grid.size_of(number);
+  const std::uint64_t want = number == 1 ? next_capacity(have, needed, most) : most;
+  Buffer larger = lock.unlocked([&] { return parts_.pool.take(want); });
+  if (lock->draft) return {};
+  Buffer& buffer = lock->buffers[number];
+  if (lock->run && lock->run->upload.is_busy(number)) return {};
+  larger.resize_uninitialized(buffer.size());
+  if (buffer.size() > 0) {
+    std::memcpy(larger.bytes().data(), buffer.bytes().data(), buffer.size());
+  }
+  buffer = std::move(larger);
+  return {};
+}
+
+// A whole file in the shadow is changed there, in a copy, and drains as before.
+Result<> Writer::open_draft_of_base(Lock& lock) {
+  const ShadowRecord record = *lock->base_record;
+  lock->draft = TRY(parts_.shadow.copy_to_draft(record));
+  lock->draft_reason = record.reason;
+  lock->base_record.reset();
+  lock->extents = Extents(settings_.grid, 0);
+  lock->extents.resize(record.size, Source::shadow);
+  run_of(lock);
+  return {};
+}
+
+// Announces what need not wait for the commit: a part that was written up to its end is not likely
+// to be written again, and later parts can only follow if it leaves RAM.
+void Writer::send_full_parts(Lock& lock, PartNumber touched) {
+  if (lock->extents.size() <= settings_.grid.first_size()) return;
+  const auto is_sendable = [&](PartNumber number) {
+    const auto buffer = lock->buffers.find(number);
+    if (buffer == lock->buffers.end() || !lock->dirty[number]) return false;
+    if (buffer->second.size() != settings_.grid.size_of(number)) return false;
+    return !lock->run || !lock->run->upload.is_busy(number);
+  };
+  std::vector<PartNumber> leaving;
+  const bool first_is_new = !lock->run || !lock->run->upload.is_acknowledged(1);
+  if (first_is_new && is_sendable(1)) leaving.push_back(1);
+  const std::uint64_t next = settings_.grid.offset_of(touched + 1);
+  if (touched != 1 && lock->extents.size() == next && is_sendable(touched)) {
+    leaving.push_back(touched);
+  }
+  std::vector<PartNumber> waiting;
+  for (const auto& [number, buffer] : lock->buffers) {
+    if (number != 1 && number != touched && is_sendable(number)) waiting.push_back(number);
+  }
+  if (waiting.size() > kMostWaitingParts) leaving.push_back(waiting.front());
+  for (const PartNumber number : leaving) {
+    lock->dirty[number] = false;
+    run_of(lock);
+    post(lock, event::PartReady{{number, PartSource::ram, lock->buffers[number].size()}});
+  }
+}
+
+// Gives back what is only kept for convenience.
+void Writer::relieve_pressure(State& state) {
+  if (!parts_.pool.is_pressed()) return;
+  for (auto entry = state.buffers.begin(); entry != state.buffers.end();) {
+    const PartNumber number = entry->first;
+    const bool is_clean = !state.dirty[number] && state.extents.parts() >= number &&
+                          state.extents.source_of(number) == Source::ram;
+    const bool is_in_base = is_clean && !state.run && state.base;
+    const bool is_in_upload = is_clean && state.run && state.run->upload.is_acknowledged(number);
+    if (!is_in_base && !is_in_upload) {
+      ++entry;
+      continue;
+    }
+    if (is_in_upload) {
+      static_cast<void>(state.run->upload.on(event::PartDropped{number}, moment()));
+    }
+    state.extents.set_source(number, is_in_base ? Source::base : Source::uploaded);
+    entry = state.buffers.erase(entry);
+  }
+}
+
+// --- truncating
+
+Result<> Writer::cut_to(Lock& lock, std::uint64_t size) {
+  if (lock->base_record && size > 0) TRY(open_draft_of_base(lock));
+  lock->base_record.reset();
+  lock.wait([&] {
+    if (!lock->run) return true;
+    for (const auto& [number, buffer] : lock->buffers) {
+      if (lock->run->upload.is_busy(number)) return false;
+    }
+    return true;
+  });
+  if (lock->draft) {
+    TRY(lock->draft->truncate(size));
+    lock->extents.resize(size, Source::shadow);
+    return {};
+  }
+  if (size == 0) {
+    reset_run(lock);
+    lock->buffers.clear();
+    lock->dirty.clear();
+    lock->extents.resize(0, Source::ram);
+    return {};
+  }
+  const PartNumber last = settings_.grid.part_at(size - 1);
+  const std::uint64_t start = settings_.grid.offset_of(last);
+  if (size - start < lock->extents.range_of(last).size) {
+    TRY(prepare_part(lock, last, size - start));
+    if (lock->draft) return cut_to(lock, size);
+    lock->buffers[last].resize_uninitialized(size - start);
+    lock->dirty[last] = true;
+  }
+  std::erase_if(lock->buffers, [&](const auto& entry) { return entry.first > last; });
+  std::erase_if(lock->dirty, [&](const auto& entry) { return entry.first > last; });
+  lock->extents.resize(size, Source::ram);
+  return {};
+}
+
+// Forgets the upload that was begun; the bytes in RAM have to be sent anew.
+void Writer::reset_run(Lock& lock) {
+  if (!lock->run) return;
+  if (const auto id = lock->run->upload.upload_id()) do_abort(lock, *id);
+  parts_.service.upload_abandoned(lock->run->admission);
+  lock->run.reset();
+  for (auto& [number, is_dirty_part] : lock->dirty) is_dirty_part = true;
+}
+
+// --- reading
+
+Result<std::size_t> Writer::read_piece(Lock& lock, std::uint64_t offset,
+                                       std::span<std::byte> bytes) {
+  const PartNumber number = settings_.grid.part_at(offset);
+  const ByteRange range = lock->extents.range_of(number);
+  const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), range.end() - offset));
+  if (lock->base_record) return read_base(lock, offset, piece);
+  switch (lock->extents.source_of(number)) {
+    case Source::base: return read_base(lock, offset, piece);
+    case Source::shadow: return lock->draft->read(offset, piece);
+    case Source::ram: {
+      const auto held = lock->buffers[number].bytes().subspan(offset - range.offset, piece.size());
+      std::memcpy(piece.data(), held.data(), held.size());
+      return held.size();
+    }
+    case Source::uploaded: break;
+  }
+  if (lock->draft) return fail(total_failure(*lock));
+  // Only an unfinished upload has these bytes, and it can't be read: publish what there is so far.
+  Result<> committed = lock.unlocked([&]() -> Result<> {
+    auto turn = turn_.lock();
+    const CommitRequest request = describe_();
+    auto again = state_.lock();
+    if (again->draft || !again->run) return {};
+    TRY(commit_locked(again, request));
+    again->dirty_content = true;  // the handle's own commit is still to come
+    return {};
+  });
+  if (!committed.ok()) return fail(std::move(committed).error());
+  return read_piece(lock, offset, bytes);
+}
+
+Result<std::size_t> Writer::read_base(Lock& lock, std::uint64_t offset,
+                                      std::span<std::byte> bytes) {
+  if (lock->base_record) {
+    const auto record = *lock->base_record;
+    return lock.unlocked([&]() -> Result<std::size_t> {
+      const auto file = TRY(parts_.shadow.open_data(record));
+      return file->read_at(offset, bytes);
+    });
+  }
+  if (!lock->base) return fail(ErrorCode::stale, "nothing to read this part of the file from");
+  if (!lock->base_reader) {
+    lock->base_reader =
+        make_reader(parts_.requests, parts_.pool, parts_.executor, *lock->base);
+  }
+  const auto reader = lock->base_reader;
+  return lock.unlocked([&] { return reader->read(offset, bytes); });
+}
+
+}  // namespace spillway

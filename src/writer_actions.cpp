@@ -1,0 +1,338 @@
+// Writer, continued: carries out what the upload machine decides, each call to B2 or the disk in a
+// job of its own, and tells the machine what came of it.
+#include <algorithm>
+#include <utility>
+
+#include "src/writer.h"
+
+namespace spillway {
+namespace {
+
+using Source = Extents::Source;
+
+constexpr int kAbortTries = 3;
+
+std::string hex_of(const Hashing& hashing, std::span<const std::byte> bytes) {
+  const auto hasher = hashing.make_sha256();
+  hasher->update(bytes);
+  return hasher->finish_hex();
+}
+
+}  // namespace
+
+Moment Writer::moment() {
+  // xorshift64: enough for jitter and ids.
+  std::uint64_t bits = random_.load(std::memory_order_relaxed);
+  std::uint64_t next = 0;
+  do {
+    next = bits;
+    next ^= next << 13U;
+    next ^= next >> 7U;
+    next ^= next << 17U;
+  } while (!random_.compare_exchange_weak(bits, next));
+  return {parts_.executor.clock().now(), next};
+}
+
+void Writer::post(Lock& lock, const UploadEvent& event) {
+  const auto actions = lock->run->upload.on(event, moment());
+  for (const UploadAction& action : actions) carry_out(lock, action);
+  lock.notify_all();
+}
+
+void Writer::deliver(std::uint64_t run, const UploadEvent& event) {
+  auto lock = state_.lock();
+  if (!lock->run || lock->run->number != run) return;
+  post(lock, event);
+}
+
+void Writer::submit(std::uint64_t run, std::function<UploadEvent()> work) {
+  parts_.executor.submit([self = shared_from_this(), run, work = std::move(work)] {
+    self->deliver(run, work());
+  });
+}
+
+void Writer::carry_out(Lock& lock, const UploadAction& action) {
+  struct Visitor {
+    Writer& writer;
+    Lock& lock;
+    void operator()(const action::PutObject& what) { writer.do_put(lock, what); }
+    void operator()(const action::CreateUpload& what) { writer.do_create(lock, what); }
+    void operator()(const action::SendPart& what) { writer.do_send(lock, what); }
+    void operator()(const action::Complete& what) { writer.do_complete(lock, what); }
+    void operator()(const action::Look&) { writer.do_look(lock); }
+    void operator()(const action::Abort& what) { writer.do_abort(lock, what.id); }
+    void operator()(const action::WakeAt& what) { writer.do_wake_at(lock, what.when); }
+    void operator()(const action::FreePart& what) { writer.free_part(*lock, what.number); }
+    void operator()(const action::Divert&) { writer.do_divert(lock); }
+    void operator()(const action::PublishShadow&) { writer.do_publish(lock); }
+    void operator()(const action::Finish&) {}  // post() wakes whoever waits for the outcome
+  };
+  std::visit(Visitor{*this, lock}, action);
+}
+
+void Writer::free_part(State& state, PartNumber number) {
+  state.buffers.erase(number);
+  state.dirty.erase(number);
+  if (number <= state.extents.parts()) state.extents.set_source(number, Source::uploaded);
+}
+
+void Writer::do_wake_at(Lock& lock, Instant when) {
+  parts_.executor.submit_at(when, [self = shared_from_this(), run = lock->run->number] {
+    self->deliver(run, event::Wake{});
+  });
+}
+
+// Times a call to B2 and notes what its answer says besides the result.
+template <class Call>
+auto Writer::ask_b2(std::uint64_t run, Call call) {
+  const auto slot = parts_.service.take_slot();
+  const Instant began = parts_.executor.clock().now();
+  auto result = call();
+  const Duration took = parts_.executor.clock().now() - began;
+  if (!result.ok() && result.error().code == ErrorCode::rate_limited) parts_.service.slow_down();
+  auto lock = state_.lock();
+  if (lock->run && lock->run->number == run) {
+    lock->run->timing.b2 += took;
+    if (!result.ok()) lock->run->timing.request_id = result.error().request_id;
+    if constexpr (requires { result->request_id; }) {
+      if (result.ok()) lock->run->timing.request_id = result->request_id;
+    }
+  }
+  return result;
+}
+
+void Writer::do_put(Lock& lock, const action::PutObject& what) {
+  Run& run = *lock->run;
+  const auto held = lock->buffers.find(1);
+  std::span<const std::byte> bytes;
+  if (held != lock->buffers.end() && lock->extents.size() > 0) {
+    bytes = std::as_const(held->second).bytes().first(lock->extents.size());
+  }
+  const CallOptions options{.fresh_connection = what.fresh_connection, .cancel = {}};
+  submit(run.number, [this, bytes, options, request = run.described, number = run.number] {
+    const BufferPool::Sending sending(parts_.pool, bytes.size());
+    PutRequest put;
+    put.key = request.path.text();
+    if (!bytes.empty()) put.payload.pieces.push_back(bytes);
+    put.payload.sha256 = hex_of(parts_.hashing, bytes);
+    put.content_type = request.content_type;
+    put.metadata = metadata_to_send(number, request, put.payload.sha256);
+    return event::PutDone{ask_b2(number, [&] { return parts_.store.put_object(put, options); })};
+  });
+}
+
+// Of the run's upload, with the hash where it is known before the bytes leave.
+MetadataMap Writer::metadata_to_send(std::uint64_t run, const CommitRequest& request,
+                                     const std::string& sha256) {
+  auto lock = state_.lock();
+  if (!lock->run || lock->run->number != run) return {};
+  lock->run->sha256 = sha256;
+  return to_map(sent_metadata(request, *lock->run));
+}
+
+void Writer::do_create(Lock& lock, const action::CreateUpload& what) {
+  Run& run = *lock->run;
+  run.described_at_start = run.described;
+  const CallOptions options{.fresh_connection = what.fresh_connection, .cancel = {}};
+  submit(run.number, [this, options, request = run.described, number = run.number] {
+    const Key key = request.path.text();
+    const MetadataMap metadata = metadata_to_send(number, request, "");
+    auto created = ask_b2(number, [&] {
+      return parts_.store.create_upload(key, request.content_type, metadata, options);
+    });
+    if (created.ok()) note_in_ledger({key, created.value()});
+    return event::UploadCreated{std::move(created)};
+  });
+}
+
+// Only uploads in the ledger are ever aborted; one that can't be noted may be left over by a crash.
+void Writer::note_in_ledger(const LedgerEntry& entry) {
+  const auto noted = parts_.shadow.note_upload(entry);
+  if (noted.ok()) return;
+  Fields fields = Fields::object();
+  fields["path"] = entry.key;
+  fields["detail"] = noted.error().detail;
+  parts_.log.event(Level::warning, "ledger_failed", std::move(fields));
+}
+
+void Writer::do_send(Lock& lock, const action::SendPart& what) {
+  Run& run = *lock->run;
+  const CallOptions options{.fresh_connection = what.fresh_connection, .cancel = {}};
+  const Key key = run.described_at_start.path.text();
+  const auto part = what.part;
+  if (part.source == PartSource::base) {
+    const ByteRange range = lock->extents.range_of(part.number);
+    submit(run.number, [this, options, key, part, id = what.id, range, base = *lock->base,
+                        number = run.number] {
+      auto copied = ask_b2(number, [&] {
+        return parts_.store.upload_part_copy(key, id, part.number, base.key, base.version_id,
+                                             range, options);
+      });
+      return event::PartDone{part.number, etag_of(std::move(copied))};
+    });
+    return;
+  }
+  const auto bytes = std::as_const(lock->buffers[part.number]).bytes().first(part.size);
+  submit(run.number, [this, options, key, part, id = what.id, bytes, number = run.number] {
+    const BufferPool::Sending sending(parts_.pool, bytes.size());
+    Payload payload;
+    payload.pieces.push_back(bytes);
+    auto sent = ask_b2(number, [&] {
+      return parts_.store.upload_part(key, id, part.number, payload, options);
+    });
+    return event::PartDone{part.number, etag_of(std::move(sent))};
+  });
+}
+
+Result<Etag> Writer::etag_of(Result<UploadedPart> part) {
+  if (!part.ok()) return fail(std::move(part).error());
+  return part->etag;
+}
+
+void Writer::do_complete(Lock& lock, const action::Complete& what) {
+  const Key key = lock->run->described_at_start.path.text();
+  submit(lock->run->number, [this, key, what, number = lock->run->number] {
+    auto done = ask_b2(number, [&] {
+      return parts_.store.complete_upload(key, what.id, what.parts, {});
+    });
+    if (done.ok()) static_cast<void>(parts_.shadow.forget_upload(what.id));
+    return event::Completed{std::move(done)};
+  });
+}
+
+void Writer::do_look(Lock& lock) {
+  const Key key = lock->run->described_at_start.path.text();
+  const std::uint64_t size = lock->extents.size();
+  const std::string own_id = lock->run->correlation_id;
+  submit(lock->run->number, [this, key, size, own_id, number = lock->run->number] {
+    const CallOptions fresh{.fresh_connection = true, .cancel = {}};
+    const auto found = ask_b2(number, [&] { return parts_.store.head_object(key, "", fresh); });
+    if (!found.ok() && found.error().code != ErrorCode::not_found) {
+      return event::Looked{fail(found.error())};
+    }
+    if (!found.ok() || found->size != size ||
+        metadata_from(found->metadata).correlation_id != own_id) {
+      return event::Looked{std::optional<StoredObject>{}};
+    }
+    return event::Looked{std::optional(
+        StoredObject{key, found->etag, found->version_id, "", found->last_modified})};
+  });
+}
+
+void Writer::do_abort(Lock& lock, const UploadId& id) {
+  const Key key = lock->run->described_at_start.path.text();
+  parts_.executor.submit([&parts = parts_, key, id] {
+    Result<> aborted;
+    for (int tries = 0; tries < kAbortTries; ++tries) {
+      aborted = parts.store.abort_upload(key, id, {.fresh_connection = tries > 0, .cancel = {}});
+      if (aborted.ok()) break;
+    }
+    Fields fields = Fields::object();
+    fields["path"] = key;
+    if (aborted.ok()) {
+      static_cast<void>(parts.shadow.forget_upload(id));
+    } else {
+      // It stays in the ledger, and the next mount aborts it.
+      fields["error_code"] = to_string(aborted.error().code);
+      fields["detail"] = aborted.error().detail;
+    }
+    parts.log.event(aborted.ok() ? Level::info : Level::warning, "upload_aborted",
+                    std::move(fields));
+  });
+}
+
+// --- the shadow
+
+void Writer::do_divert(Lock& lock) {
+  submit(lock->run->number, [this] { return event::Diverted{move_to_draft()}; });
+}
+
+// Every byte that is not in an unfinished upload goes to a draft. The parts are busy meanwhile, so
+// buffers and base stand still without the lock.
+Result<> Writer::move_to_draft() {
+  auto lock = state_.lock();
+  if (lock->draft) return {};
+  const Instant began = parts_.executor.clock().now();
+  auto draft = TRY(lock.unlocked([&] { return parts_.shadow.create_draft(); }));
+  for (PartNumber number = 1; number <= lock->extents.parts(); ++number) {
+    TRY(copy_part_to(*draft, lock, number));
+  }
+  TRY(draft->truncate(lock->extents.size()));
+  for (PartNumber number = 1; number <= lock->extents.parts(); ++number) {
+    if (lock->extents.source_of(number) != Source::uploaded) {
+      lock->extents.set_source(number, Source::shadow);
+    }
+  }
+  lock->buffers.clear();
+  lock->dirty.clear();
+  lock->draft = std::move(draft);
+  if (lock->run) lock->run->timing.shadow += parts_.executor.clock().now() - began;
+  return {};
+}
+
+Result<> Writer::copy_part_to(ShadowDraft& draft, Lock& lock, PartNumber number) {
+  const ByteRange range = lock->extents.range_of(number);
+  const Source source = lock->extents.source_of(number);
+  if (source == Source::uploaded) return {};
+  if (source == Source::ram) {
+    const auto bytes = std::as_const(lock->buffers[number]).bytes().first(range.size);
+    return lock.unlocked([&] { return draft.write(range.offset, bytes); });
+  }
+  // Unchanged bytes of the old version: they may still be readable, though nothing can be stored.
+  Buffer buffer = lock.unlocked([&] { return parts_.pool.take(range.size); });
+  buffer.resize_uninitialized(range.size);
+  const std::size_t got = TRY(read_base(lock, range.offset, buffer.bytes()));
+  if (got != range.size) return fail(ErrorCode::stale, "the object became shorter meanwhile");
+  return lock.unlocked([&] { return draft.write(range.offset, buffer.bytes()); });
+}
+
+void Writer::do_publish(Lock& lock) {
+  ShadowRecord record = shadow_record(*lock);
+  ShadowDraft* draft = lock->draft.get();
+  submit(lock->run->number, [this, draft, record = std::move(record)] {
+    const Instant began = parts_.executor.clock().now();
+    auto published = parts_.shadow.publish(*draft, record);
+    auto state = state_.lock();
+    if (state->run) state->run->timing.shadow += parts_.executor.clock().now() - began;
+    if (!published.ok()) return event::ShadowPublished{fail(std::move(published).error())};
+    state->published = std::move(published).value();
+    return event::ShadowPublished{{}};
+  });
+}
+
+ShadowRecord Writer::shadow_record(State& state) {
+  const Run& run = *state.run;
+  ShadowRecord record;
+  record.path = run.described.path;
+  record.size = state.extents.size();
+  record.content_type = run.described.content_type;
+  record.metadata = sent_metadata(run.described, run);
+  record.seen = run.described.seen;
+  record.seen_etag = run.described.seen_etag;
+  record.reason = run.upload.first_error().value_or(Error{});
+  record.attempts = std::max(run.upload.attempts(), 1);
+  record.duration = parts_.executor.clock().now() - run.timing.began;
+  record.stored_at = parts_.executor.clock().wall();
+  const auto kept = run.upload.kept_parts();
+  if (kept.empty()) {
+    if (record.size > 0) record.ranges.push_back({0, record.size});
+    return record;
+  }
+  record.storage = Storage::split;
+  record.upload = UnfinishedUpload{run.described_at_start.path.text(),
+                                   run.upload.upload_id().value_or(""),
+                                   settings_.grid.first_size(), {}};
+  record.upload->largest_part = settings_.grid.largest_size();
+  for (const UploadedPart& part : kept) {
+    record.upload->parts.push_back(
+        {part.number, state.extents.range_of(part.number), part.etag, ""});
+  }
+  for (PartNumber number = 1; number <= state.extents.parts(); ++number) {
+    if (state.extents.source_of(number) == Source::shadow) {
+      record.ranges.push_back(state.extents.range_of(number));
+    }
+  }
+  return record;
+}
+
+}  // namespace spillway
