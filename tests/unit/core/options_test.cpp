@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <set>
 
 namespace spillway {
@@ -143,6 +145,34 @@ TEST(Options, MisspeltVariablesAreFound) {
                                           {"SPILL", "x"},
                                           {"SPILLWAYS", "x"}});
   EXPECT_EQ(unknown, std::vector<std::string>{"SPILLWAY_PARTSIZE"});
+}
+
+// The file that users copy: every option is in it, well-formed, and with its default.
+TEST(EnvExample, ShowsEveryOptionWithItsDefault) {
+  const auto root = std::filesystem::path(__FILE__).parent_path() / "../../..";
+  std::ifstream file(root / ".env.example");
+  ASSERT_TRUE(file) << root;
+  std::string text;
+  for (std::string line; std::getline(file, line);) {
+    text += (line.starts_with("#SPILLWAY_") ? line.substr(1) : line) + "\n";
+  }
+  const auto environment = parse_env_file(text).value();
+  EXPECT_EQ(unknown_variables(environment), std::vector<std::string>());
+  for (const auto& option : option_table()) {
+    const auto variable = environment.find(variable_of(option));
+    ASSERT_NE(variable, environment.end()) << variable_of(option);
+    const auto start = option.help.rfind('[');
+    const bool has_default = start != std::string_view::npos && option.help.ends_with(']');
+    if (!has_default || option.value == "DIR" || option.value == "FILE") continue;
+    EXPECT_EQ(variable->second, option.help.substr(start + 1, option.help.size() - start - 2));
+  }
+  const auto options = with(environment);
+  const SpillwayOptions defaults;
+  EXPECT_EQ(options.memory, defaults.memory);
+  EXPECT_EQ(options.part_size, defaults.part_size);
+  EXPECT_EQ(options.stall_timeout, defaults.stall_timeout);
+  EXPECT_EQ(options.temp_names, defaults.temp_names);
+  EXPECT_EQ(options.shadow_reserve, defaults.shadow_reserve);
 }
 
 TEST(OptionsCheck, HoldsTheLimitsOfB2AndOfMemory) {
