@@ -57,6 +57,7 @@ std::string in_quotes(std::string_view text) {
 Answer error_answer(const Refusal& refusal) {
   Answer answer;
   answer.status = refusal.status;
+  if (refusal.of_hide_marker) answer.headers.emplace_back("x-amz-delete-marker", "true");
   if (refusal.code.empty()) return answer;
   answer.headers.emplace_back("Content-Type", "application/xml");
   answer.body = std::string(kDeclaration) + "<Error>" + element("Code", refusal.code) +

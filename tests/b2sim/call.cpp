@@ -25,6 +25,9 @@ std::string kind_of_get(const Request& request, const CallName& name) {
   if (has("lifecycle")) return "GetBucketLifecycleConfiguration";
   if (has("location")) return "GetBucketLocation";
   if (has("versioning")) return "GetBucketVersioning";
+  for (const char* other : {"acl", "cors", "encryption", "object-lock", "policy", "tagging"}) {
+    if (has(other)) return "Other";
+  }
   return request.parameter_or("list-type", "") == "2" ? "ListObjectsV2" : "ListObjects";
 }
 

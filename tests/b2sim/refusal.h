@@ -17,6 +17,7 @@ struct Refusal : std::exception {
   int status;
   std::string code;  // empty: an answer without a body
   std::string message;
+  bool of_hide_marker = false;  // the answer says so in x-amz-delete-marker
 };
 
 [[nodiscard]] inline Refusal invalid_argument(std::string message) {
@@ -41,6 +42,11 @@ struct Refusal : std::exception {
 }
 [[nodiscard]] inline Refusal too_large() {
   return {400, "EntityTooLarge", "Your proposed upload exceeds the maximum allowed object size."};
+}
+
+[[nodiscard]] inline Refusal hidden(Refusal refusal) {
+  refusal.of_hide_marker = true;
+  return refusal;
 }
 
 // The other side is gone, or a fault wants the connection cut: nothing can be answered any more.

@@ -23,10 +23,11 @@ VersionPtr find_version(const Call& call) {
   if (!version && id) {
     throw Refusal(404, "NoSuchVersion", "The version id specified in the request does not exist.");
   }
-  if (!version || (version->hide_marker && !id)) throw no_such_key();
+  if (!version) throw no_such_key();
+  if (version->hide_marker && !id) throw hidden(no_such_key());
   if (version->hide_marker) {
-    throw Refusal(405, "MethodNotAllowed",
-                  "The specified method is not allowed against this resource.");
+    throw hidden(
+        {405, "MethodNotAllowed", "The specified method is not allowed against this resource."});
   }
   return version;
 }

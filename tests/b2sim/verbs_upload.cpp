@@ -103,7 +103,8 @@ Answer create_multipart_upload(Call& call) {
                                                                   element("UploadId", created.id)));
 }
 
-// The ETag of a part is opaque; it is taken from the hash that was computed anyway.
+// The ETag of a part is opaque: taken from the hash that was computed anyway, and too long to be
+// mistaken for an MD5.
 Answer upload_part(Call& call) {
   Part part;
   part.number = part_number(call);
@@ -112,7 +113,7 @@ Answer upload_part(Call& call) {
   call.bucket->require_upload(call.key(), call.name.upload_id);
   Received received = receive_body(call, false);
   part.size = received.size;
-  part.etag = received.sha256.substr(0, 32);
+  part.etag = received.md5.empty() ? received.sha256.substr(0, 40) : received.md5;
   part.pieces = std::move(received.pieces);
   Answer answer;
   answer.headers.emplace_back("ETag", in_quotes(part.etag));
