@@ -5,22 +5,16 @@
 #include <utility>
 
 #include "src/bucket_file_system.h"
+#include "src/metadata_xattrs.h"
 
 namespace spillway {
 namespace {
 
 constexpr std::string_view kOwnPrefix = "user.b2.";
-constexpr std::string_view kUserPrefix = "user.";
-// s3fs's form of them must fit the 2 KiB that B2 leaves for metadata.
-constexpr std::size_t kMostXattrBytes = 1'024;
+// Setting it on the root is how `spillway drain` says "now".
+constexpr std::string_view kDrainCommand = "user.b2.drain";
 
 bool is_own(std::string_view name) { return name.starts_with(kOwnPrefix); }
-
-std::size_t xattr_bytes(const Metadata& metadata) {
-  std::size_t total = 0;
-  for (const auto& [name, value] : metadata.xattrs) total += name.size() + value.size();
-  return total;
-}
 
 // What is known of an object that this mount did not store itself.
 StorageReport report_of_object(const Path& path, const RemoteFile& remote) {
@@ -134,6 +128,14 @@ std::string BucketFileSystem::status_json() {
   status["shadow_files"] = shadow.files;
   status["shadow_bytes"] = shadow.bytes;
   status["hidden_keys"] = hidden_keys_.load();
+  status["drained_files"] = drain_->drained_files();
+  Fields stuck = Fields::array();
+  for (const Drain::Stuck& file : drain_->stuck()) {
+    Fields entry = to_failure_json(file.error);
+    entry["path"] = file.path.text();
+    stuck.push_back(std::move(entry));
+  }
+  status["stuck"] = std::move(stuck);
   return status.dump();
 }
 
@@ -179,8 +181,9 @@ Result<std::vector<std::string>> BucketFileSystem::list_xattrs(const Path& path)
 Result<> BucketFileSystem::set_xattr(const Path& path, const std::string& name,
                                      const std::string& value, XattrMode mode) {
   // Copies between mounts bring ours along: accepted, and ignored.
+  if (path.is_root() && name == kDrainCommand) drain_->kick();
   if (is_own(name)) return {};
-  if (!name.starts_with(kUserPrefix)) return fail(ErrorCode::not_supported, name);
+  TRY(check_xattr_name(name));
   const Metadata before = TRY(metadata_of(path));
   const bool is_there = before.xattrs.contains(name);
   if (mode == XattrMode::create && is_there) return fail(ErrorCode::exists, name);
@@ -188,9 +191,7 @@ Result<> BucketFileSystem::set_xattr(const Path& path, const std::string& name,
   return change_metadata(path, nullptr, [&](Metadata& metadata) -> Result<> {
     Metadata changed = metadata;
     changed.xattrs[name] = value;
-    if (xattr_bytes(changed) > kMostXattrBytes) {
-      return fail(ErrorCode::attribute_too_large, "B2 keeps 2 KiB of attributes with a file");
-    }
+    TRY(check_xattrs(changed.xattrs));
     metadata = std::move(changed);
     return {};
   });
@@ -240,6 +241,7 @@ void BucketFileSystem::shut_down(Duration limit) {
     });
     count.wait([&] { return *count == 0; });
   }
+  drain_->stop();
   requests_.cancel();
 }
 

@@ -58,9 +58,61 @@ BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSetting
                             })),
       path_locks_(parts.executor),
       open_files_(parts.executor),
-      started_(parts.executor.clock().now()) {}
+      drain_(make_drain()),
+      started_(parts.executor.clock().now()) {
+  if (settings.service.state != ServiceState::local_only) drain_->start();
+}
 
 BucketFileSystem::~BucketFileSystem() = default;
+
+WriterParts BucketFileSystem::writer_parts() {
+  return {parts_.store,   parts_.shadow, pool_,    parts_.executor,
+          parts_.hashing, parts_.log,    service_, requests_};
+}
+
+PartGrid BucketFileSystem::part_grid() const {
+  // A part is held whole until B2 has acknowledged it, several at once: none may be larger than
+  // this share of the memory.
+  constexpr std::uint64_t kPartShare = 8;
+  return {settings_.options.part_size, settings_.options.memory / kPartShare};
+}
+
+// --- the way back
+
+std::shared_ptr<Drain> BucketFileSystem::make_drain() {
+  DrainSettings settings;
+  settings.files_at_once = settings_.options.uploads;
+  settings.conflict = settings_.options.conflict;
+  settings.grid = part_grid();
+  settings.retry.retry_for = settings_.options.retry_for;
+  return Drain::make({.writer = writer_parts(),
+                      .catalog = *catalog_,
+                      .path_locks = path_locks_,
+                      .is_being_written = [this](const Path& path) { return is_being_written(path); },
+                      .on_drained = [this](const Path& path,
+                                           const RemoteFile& remote) { drained(path, remote); }},
+                     settings);
+}
+
+bool BucketFileSystem::is_being_written(const Path& path) {
+  const FilePointer file = find_open(path);
+  if (!file) return false;
+  return file->state.lock()->writer != nullptr;
+}
+
+// Who has the file open reads on from B2.
+void BucketFileSystem::drained(const Path& path, const RemoteFile& remote) {
+  const FilePointer file = find_open(path);
+  if (!file) return;
+  auto state = file->state.lock();
+  if (state->path != path || !state->local) return;
+  state->local.reset();
+  state->local_data.reset();
+  state->remote = RemoteVersion{path.text(), remote.version_id, remote.etag, remote.size};
+  state->seen = Seen::object;
+  state->seen_etag = remote.etag;
+  if (remote.history) state->report = *remote.history;
+}
 
 // --- what is there
 

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "src/catalog.h"
+#include "src/drain.h"
 #include "src/engine.h"
 #include "src/file_system.h"
 #include "src/open_directory.h"
@@ -99,6 +100,8 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] Attributes attributes_of(OpenFile::State& state);
   [[nodiscard]] Attributes make_attributes(const Path& path, const Metadata& metadata,
                                            std::uint64_t size, WallTime fallback_time) const;
+  [[nodiscard]] WriterParts writer_parts();
+  [[nodiscard]] PartGrid part_grid() const;
   [[nodiscard]] WallTime now() const { return parts_.executor.clock().wall(); }
 
   // bucket_files.cpp: open files.
@@ -168,6 +171,11 @@ class BucketFileSystem final : public FileSystem {
   };
   [[nodiscard]] Pending pending();
 
+  // bucket_file_system.cpp: the way back
+  [[nodiscard]] std::shared_ptr<Drain> make_drain();
+  [[nodiscard]] bool is_being_written(const Path& path);
+  void drained(const Path& path, const RemoteFile& remote);
+
   void content_changed(const Path& path);
   void entry_changed(const Path& path);
 
@@ -179,6 +187,7 @@ class BucketFileSystem final : public FileSystem {
   std::unique_ptr<Catalog> catalog_;
   PathLocks path_locks_;
   Guarded<OpenFiles> open_files_;
+  std::shared_ptr<Drain> drain_;
   std::atomic<KernelCache*> kernel_cache_ = nullptr;
   std::atomic<bool> is_shutting_down_ = false;
   const Instant started_;

@@ -8,20 +8,16 @@
 namespace spillway {
 namespace {
 
-// A part is held whole until B2 has acknowledged it, several at once: none may be larger than this
-// share of the memory.
-constexpr std::uint64_t kPartShare = 8;
-
 // How long a question about a file's storage waits for the RELEASE that follows an answered FLUSH.
 constexpr Duration kReleaseWait = std::chrono::milliseconds(200);
 
-WriterSettings writer_settings(const SpillwayOptions& options) {
+WriterSettings writer_settings(const SpillwayOptions& options, const PartGrid& grid) {
   WriterSettings settings;
-  settings.grid = PartGrid(options.part_size, options.memory / kPartShare);
+  settings.grid = grid;
   settings.rules.retry.retry_for = options.retry_for;
   settings.rules.parts_at_once = options.parts_at_once;
-  settings.rules.on_split =
-      options.on_split == SplitMode::fail ? OnSplit::fail : OnSplit::divert;
+  settings.rules.on_failure =
+      options.on_split == SplitMode::fail ? OnFailure::divert_whole : OnFailure::divert;
   return settings;
 }
 
@@ -122,13 +118,11 @@ Result<Opened> BucketFileSystem::open(const Path& path, OpenFlags flags, const C
 
 std::shared_ptr<Writer> BucketFileSystem::make_writer(const FilePointer& file,
                                                       OpenFile::State& state, OpenFlags flags) {
-  const WriterParts parts{parts_.store,   parts_.shadow, pool_,    parts_.executor,
-                          parts_.hashing, parts_.log,    service_, requests_};
   WriterBase base;
   if (!flags.truncate) base = {state.remote, state.local};
   if (base.local) base.remote.reset();
   std::weak_ptr<OpenFile> weak = file;
-  return Writer::make(parts, writer_settings(settings_.options), base, [this, weak] {
+  return Writer::make(writer_parts(), writer_settings(settings_.options, part_grid()), base, [this, weak] {
     const auto strong = weak.lock();
     return strong ? describe(*strong) : CommitRequest{};
   });

@@ -58,6 +58,9 @@ class Breaker {
   // Opens it at once, from outside: the start found B2 not well.
   void open(Instant now, const Error& error);
 
+  // Lets the next caller be the probe at once.
+  void end_cooldown(Instant now) { next_probe_ = now; }
+
   [[nodiscard]] bool is_open() const { return reason_.has_value(); }
   [[nodiscard]] const std::optional<Error>& reason() const { return reason_; }
   // When the next probe may go; meaningful while open.

@@ -58,6 +58,20 @@ void Service::upload_abandoned(const Admission& admission) {
   if (admission.is_probe) state_.lock()->breaker.probe_abandoned();
 }
 
+Service::Readiness Service::readiness() {
+  if (start_.state == ServiceState::local_only) return Readiness::closed;
+  auto state = state_.lock();
+  if (!state->breaker.is_open()) return Readiness::open;
+  const bool is_due = state->breaker.next_probe() <= executor_.clock().now();
+  return is_due ? Readiness::probe : Readiness::closed;
+}
+
+void Service::probe_now() {
+  auto state = state_.lock();
+  state->breaker.end_cooldown(executor_.clock().now());
+  requests_.service_is_back();
+}
+
 Service::Slot Service::take_slot() {
   auto state = state_.lock();
   state.wait([&] {

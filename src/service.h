@@ -43,6 +43,12 @@ class Service {
   // The upload was given up by its own side: nothing was learnt about B2.
   void upload_abandoned(const Admission& admission);
 
+  // What an upload that begins now would be told.
+  enum class Readiness : std::uint8_t { open, probe, closed };
+  [[nodiscard]] Readiness readiness();
+  // The cool-down is over now.
+  void probe_now();
+
   // Leave to make one request that carries bytes; waits for one. Gives it back when destroyed.
   class Slot {
    public:

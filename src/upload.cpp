@@ -76,6 +76,11 @@ bool Upload::all_in_ram() const {
   });
 }
 
+bool Upload::may_divert() const {
+  return rules_.on_failure == OnFailure::divert ||
+         (rules_.on_failure == OnFailure::divert_whole && all_in_ram());
+}
+
 bool Upload::all_sendable_again() const {
   return std::ranges::all_of(parts_, [](const auto& entry) {
     const Part& part = entry.second;
@@ -369,9 +374,7 @@ void Upload::give_up(const Error& error, Actions& actions) {
   const bool head_is_lost = error.cause == Cause::upload_gone ||
                             error.code == ErrorCode::bucket_not_found;
   const bool would_split = !all_in_ram();
-  if (would_split && (head_is_lost || rules_.on_split == OnSplit::fail)) {
-    return fail_for_good(error, actions);
-  }
+  if (!may_divert() || (would_split && head_is_lost)) return fail_for_good(error, actions);
   for (auto& [number, part] : parts_) {
     if (part.status == PartStatus::waiting) part.status = PartStatus::ready;
   }
@@ -381,11 +384,8 @@ void Upload::give_up(const Error& error, Actions& actions) {
 
 void Upload::divert_when_idle(Actions& actions) {
   if (under_way() > 0) return;
-  const bool split = !all_in_ram();
-  if (split && rules_.on_split == OnSplit::fail) {
-    return fail_for_good(first_error_.value_or(Error{}), actions);
-  }
-  if (!split) {
+  if (!may_divert()) return fail_for_good(first_error_.value_or(Error{}), actions);
+  if (all_in_ram()) {
     abort_upload(actions);
     for (auto& [number, part] : parts_) part.status = PartStatus::ready;
   }
@@ -413,7 +413,7 @@ void Upload::fail_for_good(const Error& error, Actions& actions) {
 }
 
 void Upload::abort_upload(Actions& actions) {
-  if (!id_) return;
+  if (!id_ || rules_.on_failure == OnFailure::fail_keeping_upload) return;
   actions.push_back(action::Abort{*id_});
   id_.reset();
 }

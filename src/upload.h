@@ -131,12 +131,18 @@ using UploadAction = std::variant<action::PutObject, action::CreateUpload, actio
                                   action::FreePart, action::Divert, action::PublishShadow,
                                   action::Finish>;
 
-enum class OnSplit : std::uint8_t { divert, fail };
+// What becomes of a file that B2 refuses for good.
+enum class OnFailure : std::uint8_t {
+  divert,        // to the shadow; split, where B2 holds parts that are no longer in RAM
+  divert_whole,  // to the shadow, or fail where that would split it
+  fail,          // it is in the shadow already: abort the upload
+  fail_keeping_upload,  // the same, but the upload holds the only copy of its parts
+};
 
 struct UploadRules {
   RetryRule retry;
   int parts_at_once = 4;
-  OnSplit on_split = OnSplit::divert;
+  OnFailure on_failure = OnFailure::divert;
 };
 
 enum class UploadOutcome : std::uint8_t { open, stored, diverted, failed };
@@ -231,6 +237,7 @@ class Upload {
   void remember(const Error& error);
   [[nodiscard]] bool all_in_ram() const;       // of what B2 acknowledged
   [[nodiscard]] bool all_sendable_again() const;
+  [[nodiscard]] bool may_divert() const;
   [[nodiscard]] int under_way() const;
 
   UploadRules rules_;

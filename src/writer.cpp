@@ -32,6 +32,26 @@ std::shared_ptr<Writer> Writer::make(const WriterParts& parts, const WriterSetti
   return writer;
 }
 
+std::shared_ptr<Writer> Writer::resume(const WriterParts& parts, const WriterSettings& settings,
+                                       const ShadowRecord& record, Describe describe) {
+  std::shared_ptr<Writer> writer(new Writer(parts, settings, std::move(describe)));
+  auto lock = writer->state_.lock();
+  Extents& extents = lock->extents;
+  extents.resize(record.size, Source::ram);
+  std::vector<UploadedPart> kept;
+  for (const AcknowledgedPart& part : record.upload->parts) {
+    if (part.number <= extents.parts()) extents.set_source(part.number, Source::uploaded);
+    kept.push_back({part.number, part.etag, part.range.size});
+  }
+  Run& run = writer->run_of(lock);
+  run.upload = Upload::resumed(settings.rules, record.upload->id, kept);
+  run.described_at_start = run.described;
+  run.described_at_start.path = Path::parse(record.upload->key).value_or(record.path);
+  run.described_at_start.metadata = record.metadata;
+  lock->dirty_content = true;
+  return writer;
+}
+
 Writer::Writer(const WriterParts& parts, const WriterSettings& settings, Describe describe)
     : parts_(parts),
       settings_(settings),

@@ -50,6 +50,8 @@ struct WriterParts {
 struct WriterSettings {
   PartGrid grid{8ULL << 20U, 16ULL << 20U};
   UploadRules rules;
+  std::string event = "upload";  // the name of its line in the log
+  std::string correlation_id;    // of a drain: the file's own; empty: a new one for each version
 };
 
 // What the file holds before the first write. Neither: it is new, or truncated to nothing.
@@ -80,6 +82,10 @@ class Writer : public std::enable_shared_from_this<Writer> {
   using Describe = std::function<CommitRequest()>;
   static std::shared_ptr<Writer> make(const WriterParts& parts, const WriterSettings& settings,
                                       const WriterBase& base, Describe describe);
+  // Takes up a split file: write() is then expected for exactly the ranges that the record says are
+  // in the shadow, then commit(). The grid of `settings` must be the record's.
+  static std::shared_ptr<Writer> resume(const WriterParts& parts, const WriterSettings& settings,
+                                        const ShadowRecord& record, Describe describe);
   ~Writer();
 
   // All of `bytes` or an error; the first error stays. Waits for memory when B2 is slower.

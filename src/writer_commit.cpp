@@ -70,7 +70,9 @@ Writer::Run& Writer::run_of(Lock& lock) {
   run.number = ++state.runs;
   run.described = std::move(described);
   run.admission = std::move(admission);
-  run.correlation_id = make_correlation_id(clock.wall(), moment().random);
+  run.correlation_id = settings_.correlation_id.empty()
+                           ? make_correlation_id(clock.wall(), moment().random)
+                           : settings_.correlation_id;
   run.timing.began = clock.now();
   run.timing.began_at = clock.wall();
   return run;
@@ -245,7 +247,7 @@ void Writer::log_outcome(State& state, const CommitRequest& request, const Stora
   if (!run.timing.request_id.empty()) fields["request_id"] = run.timing.request_id;
   Level level = report.fallback_from_b2 ? Level::warning : Level::info;
   if (failed) level = Level::error;
-  parts_.log.event(level, failed ? "upload_failed" : "upload", std::move(fields));
+  parts_.log.event(level, failed ? settings_.event + "_failed" : settings_.event, std::move(fields));
 }
 
 void Writer::remove_version(const Key& key, const VersionId& version) {

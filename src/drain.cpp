@@ -1,0 +1,352 @@
+#include "src/drain.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/server_copy.h"
+
+namespace spillway {
+namespace {
+
+constexpr Duration kTick = std::chrono::seconds(1);
+constexpr std::uint64_t kChunk = 1ULL << 20U;
+
+CommitRequest request_of(const ShadowRecord& record, const Path& target) {
+  CommitRequest request;
+  request.path = target;
+  request.content_type = record.content_type;
+  request.metadata = record.metadata;
+  return request;
+}
+
+}  // namespace
+
+std::shared_ptr<Drain> Drain::make(const DrainParts& parts, const DrainSettings& settings) {
+  return std::shared_ptr<Drain>(new Drain(parts, settings));
+}
+
+Drain::Drain(const DrainParts& parts, const DrainSettings& settings)
+    : parts_(parts), settings_(settings), state_(parts.writer.executor) {}
+
+// --- when
+
+void Drain::start() {
+  parts_.writer.executor.submit([self = shared_from_this()] { self->abort_orphans(); });
+  tick();
+}
+
+void Drain::tick() {
+  {
+    auto state = state_.lock();
+    if (state->is_stopping) return;
+  }
+  Executor& executor = parts_.writer.executor;
+  executor.submit_at(executor.clock().now() + kTick,
+                     [weak = weak_from_this()] {
+                       if (const auto self = weak.lock()) self->tick();
+                     });
+  begin_files();
+}
+
+void Drain::kick() {
+  state_.lock()->pauses.clear();
+  parts_.writer.service.probe_now();
+  parts_.writer.executor.submit([self = shared_from_this()] { self->begin_files(); });
+}
+
+void Drain::stop() {
+  auto state = state_.lock();
+  state->is_stopping = true;
+  state.wait([&] { return state->under_way.empty(); });
+}
+
+std::vector<Drain::Stuck> Drain::stuck() {
+  auto state = state_.lock();
+  std::vector<Stuck> stuck;
+  for (const auto& [id, pause] : state->pauses) stuck.push_back({pause.path, pause.error});
+  return stuck;
+}
+
+// What may go now: while the breaker is open one file is the probe, and goes alone.
+std::vector<ShadowRecord> Drain::due_files(State& state) {
+  const Service::Readiness readiness = parts_.writer.service.readiness();
+  if (readiness == Service::Readiness::closed || state.is_stopping) return {};
+  const auto most = static_cast<std::size_t>(
+      readiness == Service::Readiness::probe ? 1 : settings_.files_at_once);
+  if (state.under_way.size() >= most) return {};
+  std::vector<ShadowRecord> records = parts_.writer.shadow.within(Path());
+  std::ranges::stable_partition(records, [](const ShadowRecord& record) {
+    return record.storage == Storage::split;
+  });
+  const Instant now = parts_.writer.executor.clock().now();
+  std::vector<ShadowRecord> due;
+  for (ShadowRecord& record : records) {
+    if (state.under_way.size() + due.size() >= most) break;
+    const auto pause = state.pauses.find(record.id);
+    if (pause != state.pauses.end() && pause->second.until > now) continue;
+    if (state.under_way.contains(record.id) || parts_.is_being_written(record.path)) continue;
+    due.push_back(std::move(record));
+  }
+  return due;
+}
+
+void Drain::begin_files() {
+  std::vector<ShadowRecord> due;
+  {
+    auto state = state_.lock();
+    due = due_files(*state);
+    for (const ShadowRecord& record : due) state->under_way[record.id] = true;
+  }
+  for (const ShadowRecord& record : due) {
+    parts_.writer.executor.submit([self = shared_from_this(), id = record.id,
+                                   path = record.path] { self->drain_file(id, path); });
+  }
+}
+
+void Drain::drain_file(const std::string& id, const Path& path) {
+  bool went_well = false;
+  {
+    const auto held = parts_.path_locks.take(path);
+    const auto record = parts_.writer.shadow.find(path);
+    // Overwritten, renamed or deleted meanwhile: nothing to do for this id.
+    if (record && record->id == id && !parts_.is_being_written(path)) {
+      const Result<> brought = bring(*record);
+      went_well = brought.ok();
+      if (!went_well) report_failure(*record, brought.error());
+    }
+  }
+  {
+    auto state = state_.lock();
+    state->under_way.erase(id);
+    if (went_well) state->pauses.erase(id);
+    state.notify_all();
+  }
+  if (went_well) begin_files();
+}
+
+// An outage pauses everything by the breaker; any other failure pauses this file alone.
+void Drain::report_failure(const ShadowRecord& record, const Error& error) {
+  if (means_outage(error.code)) return;
+  auto state = state_.lock();
+  Pause& pause = state->pauses[record.id];
+  const bool is_first = pause.length == Duration::zero();
+  pause.path = record.path;
+  pause.error = error;
+  pause.length = is_first ? settings_.first_pause
+                          : std::min(pause.length * 2, settings_.longest_pause);
+  pause.until = parts_.writer.executor.clock().now() + pause.length;
+  if (!is_first) return;
+  Fields fields = to_failure_json(error);
+  fields["path"] = record.path.text();
+  fields["location"] = parts_.writer.shadow.location_of(record);
+  parts_.writer.log.event(Level::error, "drain_stuck", std::move(fields));
+}
+
+// --- one file
+
+// The caller holds the path's lock, from here until the shadow's copy is gone.
+Result<> Drain::bring(const ShadowRecord& record) {
+  if (record.metadata.kind == FileKind::directory) {
+    conclude(record, record.path, TRY(upload_directory(record)));
+    return {};
+  }
+  std::optional<ObjectInfo> there;
+  const Verdict verdict = TRY(compare(record, there));
+  if (verdict == Verdict::drop) {
+    log_conflict(record, record.path, *there);
+    return parts_.writer.shadow.remove(record.id);
+  }
+  Path target = record.path;
+  if (verdict == Verdict::conflict) {
+    target = conflict_path(record);
+    log_conflict(record, target, *there);
+  }
+  if (verdict != Verdict::already_there) TRY(upload(record, target));
+  RemoteFile remote = TRY(confirm(record, target));
+  conclude(record, target, std::move(remote));
+  return {};
+}
+
+// Looks before anything is put over what B2 has now.
+Result<Drain::Verdict> Drain::compare(const ShadowRecord& record,
+                                      std::optional<ObjectInfo>& there) {
+  // This question is the probe of an outage as well: it doesn't wait for anybody else's.
+  Service& service = parts_.writer.service;
+  const Service::Admission admission = service.admit();
+  if (admission.refused) return fail(*admission.refused);
+  const CallOptions fresh{.fresh_connection = true, .cancel = {}};
+  auto head = parts_.writer.store.head_object(record.path.text(), "", fresh);
+  if (!head.ok() && means_outage(head.error().code)) {
+    service.upload_ended(admission, head.error());
+  } else {
+    service.upload_abandoned(admission);  // whether it can store anything is seen next
+  }
+  if (!head.ok()) {
+    if (head.error().code == ErrorCode::not_found) return Verdict::put;
+    return fail(head.error());
+  }
+  there = std::move(head).value();
+  const std::string id = metadata_from(there->metadata).correlation_id;
+  const bool is_ours = !id.empty() && id == record.metadata.correlation_id;
+  if (is_ours && there->size == record.size) return Verdict::already_there;
+  const bool is_as_seen = record.seen == Seen::object && record.seen_etag == there->etag;
+  const bool is_older = record.seen == Seen::unknown && there->last_modified < record.stored_at;
+  if (is_as_seen || is_older || settings_.conflict == ConflictMode::ours) return Verdict::put;
+  return settings_.conflict == ConflictMode::theirs ? Verdict::drop : Verdict::conflict;
+}
+
+Path Drain::conflict_path(const ShadowRecord& record) const {
+  // "2026-11-22 152003", without what other systems refuse in a name.
+  std::string date = to_rfc3339(record.stored_at).substr(0, 19);
+  date[10] = ' ';
+  date.erase(16, 1).erase(13, 1);
+  const std::string name = std::string(record.path.name()) + " (conflict " + date + ")";
+  return record.path.parent().child(name).value_or(record.path);
+}
+
+void Drain::log_conflict(const ShadowRecord& record, const Path& target, const ObjectInfo& there) {
+  Fields fields = Fields::object();
+  fields["path"] = record.path.text();
+  fields["correlation_id"] = record.metadata.correlation_id;
+  fields["location"] = target.text();
+  fields["detail"] = "the object changed in B2 while this file was in the shadow";
+  fields["etag"] = there.etag;
+  fields["version_id"] = there.version_id;
+  parts_.writer.log.event(Level::warning, "drain_conflict", std::move(fields));
+}
+
+Result<> Drain::upload(const ShadowRecord& record, const Path& target) {
+  const bool is_split = record.upload.has_value();
+  WriterSettings settings;
+  settings.grid = is_split ? PartGrid(record.upload->part_size, record.upload->largest_part)
+                           : settings_.grid;
+  settings.rules.retry = settings_.retry;
+  settings.rules.on_failure = is_split ? OnFailure::fail_keeping_upload : OnFailure::fail;
+  settings.event = "drain";
+  settings.correlation_id = record.metadata.correlation_id;
+  const auto describe = [record, target] { return request_of(record, target); };
+  const auto writer =
+      is_split ? Writer::resume(parts_.writer, settings, record, describe)
+               : Writer::make(parts_.writer, settings, WriterBase{}, describe);
+  writer->mark_dirty();
+  TRY(feed(*writer, record));
+  const CommitResult result = TRY(writer->commit(request_of(record, target)));
+  return is_split ? finish_split(record, target, result) : Result<>{};
+}
+
+// The shadow's ranges, in order, in pieces that --memory has room for.
+Result<> Drain::feed(Writer& writer, const ShadowRecord& record) {
+  const auto data = TRY(parts_.writer.shadow.open_data(record));
+  std::vector<std::byte> chunk(kChunk);
+  for (const ByteRange& range : record.ranges) {
+    for (std::uint64_t at = range.offset; at < range.end();) {
+      const auto want = std::span(chunk).first(std::min(kChunk, range.end() - at));
+      const std::size_t got = TRY(data->read_at(at, want));
+      if (got != want.size()) {
+        return fail(ErrorCode::local_error, "the shadow's copy is shorter than its journal says");
+      }
+      TRY(writer.write(at, want));
+      at += got;
+    }
+  }
+  return {};
+}
+
+// The upload was begun under the name that the file had then.
+Result<> Drain::finish_split(const ShadowRecord& record, const Path& target,
+                             const CommitResult& result) {
+  const Key begun_as = record.upload->key;
+  if (begun_as == target.text()) return {};
+  CopyRequest copy;
+  copy.source = begun_as;
+  copy.source_version = result.report.version_id;
+  copy.destination = target.text();
+  copy.metadata = to_map(record.metadata);
+  copy.content_type = record.content_type;
+  TRY(server_copy(parts_.writer.requests, parts_.writer.shadow, copy, record.size));
+  return parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.delete_object(begun_as, result.report.version_id, options);
+  });
+}
+
+Result<RemoteFile> Drain::upload_directory(const ShadowRecord& record) {
+  PutRequest put;
+  put.key = record.path.prefix();
+  put.content_type = "application/x-directory";
+  put.metadata = to_map(record.metadata);
+  const StoredObject stored =
+      TRY(parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
+        return store.put_object(put, options);
+      }));
+  RemoteFile remote;
+  remote.etag = stored.etag;
+  remote.metadata = record.metadata;
+  return remote;
+}
+
+// B2's own word that the object is whole and ours: only then the shadow's copy may go.
+Result<RemoteFile> Drain::confirm(const ShadowRecord& record, const Path& target) {
+  const ObjectInfo info =
+      TRY(parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
+        return store.head_object(target.text(), "", options);
+      }));
+  const Metadata metadata = metadata_from(info.metadata);
+  if (info.size != record.size || metadata.correlation_id != record.metadata.correlation_id) {
+    return fail(ErrorCode::checksum_mismatch,
+                "what B2 has under the name is not what was sent: the local copy stays");
+  }
+  RemoteFile remote;
+  remote.size = info.size;
+  remote.etag = info.etag;
+  remote.version_id = info.version_id;
+  remote.last_modified = info.last_modified;
+  remote.content_type = info.content_type;
+  remote.metadata = metadata;
+  return remote;
+}
+
+void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile remote) {
+  const bool is_directory = record.metadata.kind == FileKind::directory;
+  StorageReport history;
+  history.storage = Storage::b2;
+  history.name = std::string(target.name());
+  history.location = target.text();
+  history.fallback_from_b2 = true;
+  history.error = record.reason;
+  history.correlation_id = record.metadata.correlation_id;
+  history.duration = record.duration;
+  history.uploaded_at = parts_.writer.executor.clock().wall();
+  history.attempts = record.attempts;
+  history.size = remote.size;
+  history.mtime = record.metadata.mtime;
+  history.etag = remote.etag;
+  history.version_id = remote.version_id;
+  history.sha256 = remote.metadata.sha256;
+  history.content_type = remote.content_type;
+  remote.history = std::move(history);
+  if (is_directory) {
+    parts_.catalog.directory_stored(record.path, {.has_marker = true, .metadata = record.metadata});
+  } else {
+    parts_.catalog.file_stored(target, remote);
+  }
+  const Result<> removed = parts_.writer.shadow.remove(record.id);
+  ++drained_;
+  if (removed.ok() && !is_directory && target == record.path) parts_.on_drained(target, remote);
+}
+
+// Uploads of our own that a crash left behind and no record names.
+void Drain::abort_orphans() {
+  for (const LedgerEntry& entry : parts_.writer.shadow.orphaned_uploads()) {
+    const auto aborted =
+        parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
+          return store.abort_upload(entry.key, entry.id, options);
+        });
+    if (!aborted.ok()) return;  // the next mount tries again
+    static_cast<void>(parts_.writer.shadow.forget_upload(entry.id));
+    Fields fields = Fields::object();
+    fields["path"] = entry.key;
+    parts_.writer.log.event(Level::info, "upload_aborted", std::move(fields));
+  }
+}
+
+}  // namespace spillway
