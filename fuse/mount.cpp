@@ -100,13 +100,15 @@ void SessionMount::raise_read_ahead() const {
   std::ofstream(path) << settings_.read_ahead / 1024 << '\n';
 }
 
-// Somebody may have unmounted already, and mounted something else.
+// Somebody may have taken the mount away already, and mounted something else in its place, which
+// must stay.
 void SessionMount::finish() {
   loop_.wait_for_stop();
   operations_.invalidation().close();
   if (!session_) return;
   const auto mounted = mounted_at(settings_.mountpoint);
-  if (mounted && mounted->device == device_) fuse_session_unmount(session_.get());
+  const bool is_ours = mounted && mounted->device == device_;
+  if (is_ours || disconnect(session_.get())) fuse_session_unmount(session_.get());
   session_.reset();
   operations_.kernel_has_left();
 }

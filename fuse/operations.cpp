@@ -247,6 +247,11 @@ void Operations::statfs(fuse_req_t request, fuse_ino_t /*node*/) {
   fuse_reply_statfs(request, &out);
 }
 
+std::unexpected<Error> Operations::not_a_name(std::string_view name) {
+  return name.size() > kLongestShownName ? fail(ErrorCode::name_too_long, "name too long")
+                                         : fail(ErrorCode::invalid_argument, "not a name");
+}
+
 // --- answers
 
 void Operations::answer(fuse_req_t request, const Error& error) {

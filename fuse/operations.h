@@ -107,6 +107,9 @@ class Operations {
   template <class Call>
   auto at_named(fuse_ino_t node, Call call) -> std::invoke_result_t<Call, const Path&>;
 
+  // The kernel sends names of up to 1,024 bytes, and lets the program judge them.
+  static std::unexpected<Error> not_a_name(std::string_view name);
+
   // Answers, each of them the one of its request.
   static void answer(fuse_req_t request, const Error& error);
   static void answer(fuse_req_t request, const Result<>& result);
@@ -168,7 +171,7 @@ auto Operations::at_child(fuse_ino_t parent, const char* name, Call call)
   return at_named(parent, [&](const Path& directory) {
     using Answer = std::invoke_result_t<Call, const Path&>;
     const auto path = directory.child(name);
-    if (!path) return Answer(fail(ErrorCode::invalid_argument, "not a name"));
+    if (!path) return Answer(not_a_name(name));
     return call(*path);
   });
 }

@@ -1,5 +1,8 @@
 #include "fuse/session.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -82,6 +85,16 @@ bool route_through_operations(fuse_session* session) {
   io.read = &read_request;
   io.writev = &write_answer;
   return fuse_session_custom_io(session, &io, fuse_session_fd(session)) == 0;
+}
+
+// libfuse does not unmount where poll() says that the device is broken. A pipe without a reader is.
+bool disconnect(fuse_session* session) {
+  int ends[2];
+  if (::pipe2(ends, O_CLOEXEC) != 0) return false;
+  ::close(ends[0]);
+  const bool done = ::dup3(ends[1], fuse_session_fd(session), O_CLOEXEC) >= 0;
+  ::close(ends[1]);
+  return done;
 }
 
 }  // namespace spillway::kernel

@@ -29,4 +29,8 @@ using Session = std::unique_ptr<fuse_session, SessionEnd>;
 // Lets requests and answers of a mounted session pass through its Operations::parallel_dirops().
 [[nodiscard]] bool route_through_operations(fuse_session* session);
 
+// Ends the connection with the kernel, so that fuse_session_unmount() only tidies up: for a mount
+// that somebody else has taken away, whose place may have been taken by another.
+[[nodiscard]] bool disconnect(fuse_session* session);
+
 }  // namespace spillway::kernel
