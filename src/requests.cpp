@@ -21,21 +21,15 @@ Requests::Requests(ObjectStore& store, Executor& executor, const Settings& setti
       breaker_(executor, settings.cooldown),
       random_(static_cast<std::uint64_t>(executor.clock().now().time_since_epoch().count())) {}
 
-void Requests::cancel() {
-  stop_.request_stop();
-  // Sleepers look at the stop with this lock held: none can miss both the stop and the wake-up.
-  breaker_.lock().notify_all();
-}
-
 Error Requests::cancelled() {
   Error error;
   error.code = ErrorCode::interrupted;
-  error.detail = "the mount is ending";
+  error.detail = "stopped before B2 had answered";
   return error;
 }
 
 std::optional<Error> Requests::admit(Attempt& attempt) {
-  if (stop_.stop_requested()) return cancelled();
+  if (attempt.stop.stop_requested()) return cancelled();
   const auto answer = breaker_.lock()->ask(executor_.clock().now());
   if (answer.gate == Breaker::Gate::refuse) return answer.reason;
   attempt.probe = answer.gate == Breaker::Gate::probe;
@@ -50,20 +44,23 @@ Requests::Next Requests::after_failure(const RetryRule& rule, Attempt& attempt,
       rule, error, {.failures = attempt.failures, .since_first = now - attempt.first_failure},
       mix(random_.fetch_add(kStep)));
   Next next = Next::give_up;
-  if (stop_.stop_requested()) {
+  if (attempt.stop.stop_requested()) {
     next = Next::cancelled;
   } else if (decision.retry && !attempt.probe) {
-    next = sleep(decision.after);
+    next = sleep(decision.after, attempt.stop);
   }
   if (next == Next::cancelled && attempt.probe) breaker_.lock()->probe_abandoned();
   if (next == Next::give_up) give_up(attempt, error);
   return next;
 }
 
-Requests::Next Requests::sleep(Duration duration) {
+Requests::Next Requests::sleep(Duration duration, const std::stop_token& stop) {
   const Instant end = executor_.clock().now() + duration;
+  // Sleepers look at the stop with the lock held: none can miss both the stop and the wake-up. Made
+  // before the lock is taken and gone after it is released, as it takes the lock itself.
+  const std::stop_callback wake(stop, [this] { breaker_.lock().notify_all(); });
   auto breaker = breaker_.lock();
-  const bool stopped = breaker.wait_until(end, [&] { return stop_.stop_requested(); });
+  const bool stopped = breaker.wait_until(end, [&] { return stop.stop_requested(); });
   return stopped ? Next::cancelled : Next::again;
 }
 

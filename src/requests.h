@@ -31,34 +31,53 @@ class Requests {
   // Calls `call(store, options)` until it is ok, or policy gives up; blocks. Any thread. The result
   // is the last call's. `not_found` and refusals are answers, not failures; so is `auth_error` for
   // want of a capability: the key works, and only this one operation can't be done. A call that is
-  // stopped by cancel() gives `interrupted`. `call` may run several times.
+  // stopped by cancel(), or by the caller's own `stop`, gives `interrupted`. `call` may run several
+  // times.
   template <class Call>
-  auto read(Call call) {
-    return run(settings_.reading, call);
+  auto read(Call call, const std::stop_token& stop = {}) {
+    return run(settings_.reading, call, stop);
   }
   template <class Call>
-  auto name(Call call) {
-    return run(settings_.naming, call);
+  auto name(Call call, const std::stop_token& stop = {}) {
+    return run(settings_.naming, call, stop);
   }
 
   // Ends waits and calls under way, now and later: for the shutdown.
-  void cancel();
+  void cancel() { stop_.request_stop(); }
   // The error that keeps the breaker open, if it is.
   [[nodiscard]] std::optional<Error> outage();
   // B2 answered somewhere else (an upload went through): no need to wait for the cool-down.
   void service_is_back();
 
  private:
+  // Stops when one of two does.
+  class EitherStop {
+   public:
+    EitherStop(const std::stop_token& one, const std::stop_token& other)
+        : on_one_(one, Forward{&source_}), on_other_(other, Forward{&source_}) {}
+    [[nodiscard]] std::stop_token token() const { return source_.get_token(); }
+
+   private:
+    struct Forward {
+      std::stop_source* source;
+      void operator()() const { source->request_stop(); }
+    };
+    std::stop_source source_;
+    std::stop_callback<Forward> on_one_;
+    std::stop_callback<Forward> on_other_;
+  };
+
   template <class Call>
-  auto run(const RetryRule& rule, Call& call)
+  auto run(const RetryRule& rule, Call& call, const std::stop_token& own_stop)
       -> decltype(call(std::declval<ObjectStore&>(), std::declval<const CallOptions&>())) {
     if (settings_.disabled) return fail(*settings_.disabled);
-    Attempt attempt;
+    const EitherStop stop(stop_.get_token(), own_stop);
+    Attempt attempt{.stop = stop.token()};
     if (auto refused = admit(attempt)) return fail(*std::move(refused));
     while (true) {
       CallOptions options;
       options.fresh_connection = attempt.failures > 0;
-      options.cancel = stop_.get_token();
+      options.cancel = attempt.stop;
       auto result = call(store_, options);
       if (result.ok()) {
         succeeded();
@@ -76,16 +95,17 @@ class Requests {
   }
 
   struct Attempt {
+    std::stop_token stop;
     int failures = 0;
     Instant first_failure{};
     bool probe = false;  // a probe is not retried
   };
-  // The breaker's error, when it refuses; `interrupted` after cancel().
+  // The breaker's error, when it refuses; `interrupted` after a stop.
   std::optional<Error> admit(Attempt& attempt);
   enum class Next : std::uint8_t { again, give_up, cancelled };
   // Counts the failure and sleeps as policy says; with give_up the breaker knows.
   Next after_failure(const RetryRule& rule, Attempt& attempt, const Error& error);
-  Next sleep(Duration duration);
+  Next sleep(Duration duration, const std::stop_token& stop);
   void give_up(const Attempt& attempt, const Error& error);
   void succeeded();
   [[nodiscard]] static Error cancelled();
