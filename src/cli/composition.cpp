@@ -217,6 +217,11 @@ void Composition::prepare_shadow(ShadowUse use) {
   shadow_ = std::move(deferred);
 }
 
+void Composition::close_shadow() {
+  const auto closed = shadow_->close_cleanly();
+  if (!closed.ok()) log().event(Level::warning, "shadow", {{"detail", closed.error().detail}});
+}
+
 std::unique_ptr<FileSystem> Composition::make_file_system() {
   EngineSettings settings;
   settings.options = settings_.options;

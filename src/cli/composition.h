@@ -50,6 +50,8 @@ class Composition {
   // start.
   std::optional<ExitCode> ask_bucket(std::stop_token cancel);
   [[nodiscard]] std::unique_ptr<FileSystem> make_file_system();
+  // Marks the shadow as left in order. After FileSystem::shut_down().
+  void close_shadow();
 
   // After prepare_shadow(): something should have gone to the shadow, and another process held it.
   [[nodiscard]] bool was_locked_out() const { return deferred_->was_locked_out(); }

@@ -7,6 +7,9 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
 #include <vector>
 
 #include "src/cli/mounted.h"
@@ -33,6 +36,25 @@ Result<> copy(const Source& source, int target) {
     if (size == 0) return {};
     TRY(write_all(target, std::span(buffer).first(size)));
   }
+}
+
+// The processes that hold an flock on a file, by the kernel's table: lines such as
+// "1: FLOCK  ADVISORY  WRITE 4711 fe:01:131073 0 EOF" (proc_locks(5)). The device is left out of
+// the comparison: some file systems have another one there than in stat(2).
+std::set<pid_t> holders_of(const std::string& file) {
+  std::set<pid_t> holders;
+  struct stat status {};
+  if (stat(file.c_str(), &status) != 0) return holders;
+  const std::string inode = ":" + std::to_string(status.st_ino);
+  std::ifstream table("/proc/locks");
+  for (std::string line; std::getline(table, line);) {
+    std::istringstream fields(line);
+    std::string number, kind, mode, access, place;
+    pid_t pid = 0;
+    fields >> number >> kind >> mode >> access >> pid >> place;
+    if (kind == "FLOCK" && place.ends_with(inode)) holders.insert(pid);
+  }
+  return holders;
 }
 
 }  // namespace
@@ -81,11 +103,12 @@ std::string progress_text(std::uint64_t done, std::optional<std::uint64_t> of) {
 }
 
 std::optional<std::string> mount_holding(const std::string& shadow) {
+  const std::set<pid_t> holders = holders_of(shadow + "/lock");
+  if (holders.empty()) return std::nullopt;
   for (const auto& mount : spillway_mounts()) {
     const auto state = read_mount_state(mount);
-    if (state.ok() && state->status.is_object() && state->status.value("shadow", "") == shadow) {
-      return mount.path;
-    }
+    if (!state.ok() || !state->status.is_object()) continue;
+    if (holders.contains(state->status.value("pid", 0))) return mount.path;
   }
   return std::nullopt;
 }

@@ -116,6 +116,7 @@ class Mounting {
     if (!made.ok()) {
       print_error(made.error().detail);
       file_system.shut_down(Duration::zero());
+      parts_.close_shadow();
       return ExitCode::mount_failed;
     }
     mount_->lock()->mount = made->get();
@@ -123,6 +124,7 @@ class Mounting {
     const auto served = (*made)->run([this] { tell_ready(); });
     mount_->lock()->mount = nullptr;
     file_system.shut_down(parts_.options().shutdown_timeout);
+    parts_.close_shadow();
     Fields fields{{"mountpoint", request_.mountpoint}};
     if (!served.ok()) fields["detail"] = served.error().detail;
     parts_.log().event(served.ok() ? Level::info : Level::error, "unmount", fields);

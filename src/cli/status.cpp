@@ -39,7 +39,8 @@ std::string as_text(const Json& value) {
 // A counter of the daemon's, in the unit that its name ends in.
 std::string readable_value(const std::string& name, const Json& value) {
   const bool count = value.is_number_unsigned() || value.is_number_integer();
-  if (count && name.ends_with("bytes")) return readable_size(value.get<std::uint64_t>());
+  const bool bytes = name.ends_with("bytes") || name.starts_with("memory_");
+  if (count && bytes) return readable_size(value.get<std::uint64_t>());
   if (count && name.ends_with("_s")) return readable_seconds(value.get<std::uint64_t>());
   return as_text(value);
 }

@@ -16,6 +16,7 @@ ExitCode start_and(Composition& parts, ShadowUse use, const Work& work) {
   const auto file_system = parts.make_file_system();
   const ExitCode code = work(parts, *file_system);
   file_system->shut_down(parts.options().shutdown_timeout);
+  parts.close_shadow();
   return code;
 }
 
