@@ -61,7 +61,7 @@ class Disk {
   virtual Result<std::vector<DiskEntry>> list(const std::string& name) = 0;
   virtual Result<DiskSpace> space() = 0;
   // Takes an exclusive lock on the file `name` (created if need be), held until the Disk goes or
-  // the process ends. `exists` when another process holds it; never waits.
+  // the process ends. `exists` when another process holds it; never waits. One lock a Disk.
   virtual Result<> lock(const std::string& name) = 0;
   // The root's absolute path with `name` below it, as users are told it.
   [[nodiscard]] virtual std::string absolute(const std::string& name) const = 0;

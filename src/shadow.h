@@ -53,6 +53,8 @@ struct ShadowRecovery {
   std::uint64_t splits = 0;
   std::uint64_t finished = 0;  // publishes that a crash had interrupted after the record
   std::uint64_t damaged = 0;   // set aside in lost+found
+  std::uint64_t interrupted = 0;  // drafts that were never reported as stored: set aside as well
+  std::uint64_t unknown = 0;   // files below files/ that no record names: left where they are
   bool after_crash = false;    // the mount before this one did not end cleanly
 };
 

@@ -1,0 +1,98 @@
+#include "src/shadow_ledger.h"
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <utility>
+
+#include "src/shadow_layout.h"
+
+namespace spillway {
+
+using namespace layout;
+
+namespace {
+
+constexpr std::uint64_t kLargestEntry = 64ULL << 10U;
+
+// Bytes as a list of numbers: keys may be anything, and nobody reads these files.
+std::string to_text(const LedgerEntry& entry, const TextHash& hash) {
+  const auto bytes = [](const std::string& text) {
+    return nlohmann::json(std::vector<unsigned char>(text.begin(), text.end()));
+  };
+  const std::string line = nlohmann::json{{"key", bytes(entry.key)}, {"id", bytes(entry.id)}}.dump();
+  return line + "\n" + hash(line) + "\n";
+}
+
+std::optional<std::string> bytes_of(const nlohmann::json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end() || !found->is_array()) return std::nullopt;
+  std::string bytes;
+  for (const auto& byte : *found) {
+    if (!byte.is_number_unsigned() || byte.get<std::uint64_t>() > 0xff) return std::nullopt;
+    bytes += static_cast<char>(byte.get<std::uint8_t>());
+  }
+  return bytes;
+}
+
+std::optional<LedgerEntry> entry_from(std::string_view text, const TextHash& hash) {
+  const std::size_t end = text.find('\n');
+  if (end == std::string_view::npos) return std::nullopt;
+  const std::string_view line = text.substr(0, end);
+  if (text.substr(end + 1) != hash(line) + "\n") return std::nullopt;
+  const auto json = nlohmann::json::parse(line, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return std::nullopt;
+  auto key = bytes_of(json, "key");
+  auto id = bytes_of(json, "id");
+  if (!key || !id) return std::nullopt;
+  return LedgerEntry{*std::move(key), *std::move(id)};
+}
+
+}  // namespace
+
+ShadowLedger::ShadowLedger(Disk& disk, Executor& executor, TextHash hash)
+    : disk_(disk),
+      hash_(std::move(hash)),
+      directory_(disk, executor, kLedger),
+      earlier_(executor) {}
+
+std::string ShadowLedger::name_of(const UploadId& id) const { return in(kLedger, hash_(id)); }
+
+Result<> ShadowLedger::load(Log& log) {
+  for (const auto& found : TRY(disk_.list(kLedger))) {
+    const std::string name = in(kLedger, found.name);
+    if (found.name.ends_with(kFresh)) {
+      TRY(remove_if_there(disk_, name));
+      continue;
+    }
+    const auto text = read_text(disk_, name, kLargestEntry);
+    const auto entry = text ? entry_from(*text, hash_) : std::nullopt;
+    if (entry) {
+      earlier_.lock()->emplace(entry->id, entry->key);
+    } else {
+      const std::string kept = TRY(set_aside(disk_, name, "ledger-" + found.name));
+      log.event(Level::error, "shadow_damaged", {{"name", name}, {"kept", disk_.absolute(kept)}});
+    }
+  }
+  return {};
+}
+
+Result<> ShadowLedger::note(const LedgerEntry& entry) {
+  TRY(write_text(disk_, name_of(entry.id), to_text(entry, hash_)));
+  return directory_.make_durable(directory_.changed());
+}
+
+Result<> ShadowLedger::forget(const UploadId& id) {
+  TRY(remove_if_there(disk_, name_of(id)));
+  earlier_.lock()->erase(id);
+  return {};
+}
+
+std::vector<LedgerEntry> ShadowLedger::orphans(const std::set<UploadId>& named) const {
+  std::vector<LedgerEntry> orphans;
+  for (const auto& [id, key] : *earlier_.lock()) {
+    if (!named.contains(id)) orphans.push_back({key, id});
+  }
+  return orphans;
+}
+
+}  // namespace spillway

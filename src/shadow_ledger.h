@@ -1,0 +1,42 @@
+// Multipart uploads that we began and that B2 may hold unfinished: ledger/NAME, one small file each,
+// named after the hash of the upload's id. Any thread.
+#pragma once
+
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "src/directory_sync.h"
+#include "src/disk.h"
+#include "src/guarded.h"
+#include "src/log.h"
+#include "src/shadow.h"
+#include "src/shadow_journal.h"
+
+namespace spillway {
+
+class ShadowLedger {
+ public:
+  ShadowLedger(Disk& disk, Executor& executor, TextHash hash);
+
+  // Reads what earlier runs left; once, before all else. Damaged entries are set aside and logged.
+  Result<> load(Log& log);
+
+  // Durable on return.
+  Result<> note(const LedgerEntry& entry);
+  // Not durable: an upload that comes back after a crash is aborted once more, which does no harm.
+  Result<> forget(const UploadId& id);
+  // Of earlier runs, without those in `named`.
+  [[nodiscard]] std::vector<LedgerEntry> orphans(const std::set<UploadId>& named) const;
+
+ private:
+  [[nodiscard]] std::string name_of(const UploadId& id) const;
+
+  Disk& disk_;
+  TextHash hash_;
+  DirectorySync directory_;
+  mutable Guarded<std::map<UploadId, Key>> earlier_;
+};
+
+}  // namespace spillway
