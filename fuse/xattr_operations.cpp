@@ -6,7 +6,8 @@ namespace spillway::kernel {
 namespace {
 
 // Names that this file system never has. The kernel asks for some of them before each buffered
-// write, so they are answered from nothing; "no such operation" would turn off all attributes.
+// write and `ls -l` for each file, so they are answered from nothing, and with "not supported",
+// which makes ls stop asking ("no data" does not). ENOSYS would turn off all attributes.
 bool is_foreign(std::string_view name) {
   return name.starts_with("security.") || name.starts_with("trusted.") ||
          name.starts_with("system.posix_acl_");
@@ -41,7 +42,7 @@ void Operations::setxattr(fuse_req_t request, fuse_ino_t node, const char* name,
 
 void Operations::getxattr(fuse_req_t request, fuse_ino_t node, const char* name,
                           std::size_t size) {
-  if (is_foreign(name)) return static_cast<void>(fuse_reply_err(request, ENODATA));
+  if (is_foreign(name)) return static_cast<void>(fuse_reply_err(request, ENOTSUP));
   const auto value =
       at_named(node, [&](const Path& path) { return file_system_.get_xattr(path, name); });
   if (!value) return answer(request, value.error());
