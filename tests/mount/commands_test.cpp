@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <regex>
 #include <string>
 
 #include "tests/support/mounted.h"
@@ -108,6 +109,24 @@ TEST_F(Commands, UnknownCommandIsUsage) {
   const auto version = spillway({"--version"});
   EXPECT_EQ(version.exit_code, 0);
   EXPECT_EQ(version.output, "spillway " SPILLWAY_VERSION "\n");
+}
+
+// README and man page name what --help does.
+TEST_F(Commands, DocumentsNameEveryOption) {
+  const fs::path top = fs::path(__FILE__).parent_path().parent_path().parent_path();
+  const std::string readme = read_file(top / "README.md");
+  std::string manual = read_file(top / "docs/spillway.1");
+  std::erase(manual, '\\');
+  const std::string help = spillway({"mount", "--help"}).output;
+  const std::regex option("--[a-z][a-z-]+");
+  int options = 0;
+  for (std::sregex_iterator at(help.begin(), help.end(), option), end; at != end; ++at) {
+    const std::string name = at->str();
+    EXPECT_TRUE(manual.contains(name)) << name;
+    EXPECT_TRUE(readme.contains(name) || name == "--help" || name == "--foreground") << name;
+    ++options;
+  }
+  EXPECT_GT(options, 30);
 }
 
 class CommandsOnAMount : public testing::Test {
