@@ -1,5 +1,5 @@
-// Puts an answer together from its header lines and the pieces of its body as they arrive, and holds
-// it to its limits. Pure: it knows nothing of where they come from.
+// Puts an answer together from its header lines and the pieces of its body as they arrive, and
+// holds it to its limits. Pure: it knows nothing of where they come from.
 #pragma once
 
 #include <optional>

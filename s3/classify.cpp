@@ -23,20 +23,34 @@ struct OperationFacts {
 
 OperationFacts facts_of(Operation operation) {
   switch (operation) {
-    case Operation::head_bucket: return {"HeadBucket", "listBuckets"};
-    case Operation::list_objects: return {"ListObjectsV2", "listFiles"};
-    case Operation::head_object: return {"HeadObject", "readFiles"};
-    case Operation::get_object: return {"GetObject", "readFiles"};
-    case Operation::put_object: return {"PutObject", "writeFiles"};
-    case Operation::copy_object: return {"CopyObject", "readFiles and writeFiles"};
-    case Operation::delete_object: return {"DeleteObject", "deleteFiles"};
-    case Operation::create_upload: return {"CreateMultipartUpload", "writeFiles"};
-    case Operation::upload_part: return {"UploadPart", "writeFiles"};
-    case Operation::upload_part_copy: return {"UploadPartCopy", "readFiles and writeFiles"};
-    case Operation::complete_upload: return {"CompleteMultipartUpload", "writeFiles"};
-    case Operation::abort_upload: return {"AbortMultipartUpload", "writeFiles"};
-    case Operation::list_parts: return {"ListParts", "writeFiles"};
-    case Operation::list_uploads: return {"ListMultipartUploads", "listFiles"};
+    case Operation::head_bucket:
+      return {"HeadBucket", "listBuckets"};
+    case Operation::list_objects:
+      return {"ListObjectsV2", "listFiles"};
+    case Operation::head_object:
+      return {"HeadObject", "readFiles"};
+    case Operation::get_object:
+      return {"GetObject", "readFiles"};
+    case Operation::put_object:
+      return {"PutObject", "writeFiles"};
+    case Operation::copy_object:
+      return {"CopyObject", "readFiles and writeFiles"};
+    case Operation::delete_object:
+      return {"DeleteObject", "deleteFiles"};
+    case Operation::create_upload:
+      return {"CreateMultipartUpload", "writeFiles"};
+    case Operation::upload_part:
+      return {"UploadPart", "writeFiles"};
+    case Operation::upload_part_copy:
+      return {"UploadPartCopy", "readFiles and writeFiles"};
+    case Operation::complete_upload:
+      return {"CompleteMultipartUpload", "writeFiles"};
+    case Operation::abort_upload:
+      return {"AbortMultipartUpload", "writeFiles"};
+    case Operation::list_parts:
+      return {"ListParts", "writeFiles"};
+    case Operation::list_uploads:
+      return {"ListMultipartUploads", "listFiles"};
   }
   return {};
 }
@@ -110,16 +124,23 @@ Meaning meaning_of_bare_404(Operation operation) {
 Meaning meaning_of_status(Operation operation, int status, bool is_explained) {
   switch (status) {
     case 401:
-    case 403: return {ErrorCode::auth_error};
+    case 403:
+      return {ErrorCode::auth_error};
     case 404:
       if (!is_explained) return meaning_of_bare_404(operation);
       return {ErrorCode::invalid_request};
-    case 408: return {ErrorCode::timeout};
-    case 412: return {ErrorCode::stale, Cause::version_changed};
-    case 413: return {ErrorCode::too_large};
-    case 429: return {ErrorCode::rate_limited};
-    case 501: return {ErrorCode::invalid_request};
-    default: break;
+    case 408:
+      return {ErrorCode::timeout};
+    case 412:
+      return {ErrorCode::stale, Cause::version_changed};
+    case 413:
+      return {ErrorCode::too_large};
+    case 429:
+      return {ErrorCode::rate_limited};
+    case 501:
+      return {ErrorCode::invalid_request};
+    default:
+      break;
   }
   return {status >= 300 && status < 500 ? ErrorCode::invalid_request : ErrorCode::server_error};
 }
@@ -196,28 +217,37 @@ std::string request_id_of(const HttpResponse& response, const std::optional<Erro
 
 ErrorCode code_of(FailureKind kind) {
   switch (kind) {
-    case FailureKind::invalid_request: return ErrorCode::invalid_request;
+    case FailureKind::invalid_request:
+      return ErrorCode::invalid_request;
     case FailureKind::connect_timeout:
     case FailureKind::stall_timeout:
-    case FailureKind::total_timeout: return ErrorCode::timeout;
+    case FailureKind::total_timeout:
+      return ErrorCode::timeout;
     case FailureKind::malformed:
-    case FailureKind::too_long: return ErrorCode::server_error;
-    case FailureKind::cancelled: return ErrorCode::interrupted;
+    case FailureKind::too_long:
+      return ErrorCode::server_error;
+    case FailureKind::cancelled:
+      return ErrorCode::interrupted;
     case FailureKind::resolve:
     case FailureKind::connect:
     case FailureKind::certificate:
     case FailureKind::tls:
     case FailureKind::broken:
-    case FailureKind::refused: return ErrorCode::network_error;
+    case FailureKind::refused:
+      return ErrorCode::network_error;
   }
   return ErrorCode::network_error;
 }
 
 }  // namespace
 
-std::string_view to_string(Operation operation) { return facts_of(operation).name; }
+std::string_view to_string(Operation operation) {
+  return facts_of(operation).name;
+}
 
-std::string_view capability_of(Operation operation) { return facts_of(operation).capability; }
+std::string_view capability_of(Operation operation) {
+  return facts_of(operation).capability;
+}
 
 bool changes_something(Operation operation) {
   switch (operation) {
@@ -226,7 +256,8 @@ bool changes_something(Operation operation) {
     case Operation::head_object:
     case Operation::get_object:
     case Operation::list_parts:
-    case Operation::list_uploads: return false;
+    case Operation::list_uploads:
+      return false;
     case Operation::put_object:
     case Operation::copy_object:
     case Operation::delete_object:
@@ -234,7 +265,8 @@ bool changes_something(Operation operation) {
     case Operation::upload_part:
     case Operation::upload_part_copy:
     case Operation::complete_upload:
-    case Operation::abort_upload: return true;
+    case Operation::abort_upload:
+      return true;
   }
   return true;
 }

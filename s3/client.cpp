@@ -164,7 +164,8 @@ Result<Etag> Client::etag_of_put(Operation operation, const Answer& answer) {
   if (etag.empty()) return fail(invalid_answer(operation, answer.response, "no ETag"));
   const bool is_encrypted = headers.find("x-amz-server-side-encryption") != nullptr;
   if (!answer.md5.empty() && looks_like_md5(etag) && !is_encrypted && etag != answer.md5) {
-    Error error = invalid_answer(operation, answer.response, "the ETag is not the MD5 that was sent");
+    Error error =
+        invalid_answer(operation, answer.response, "the ETag is not the MD5 that was sent");
     error.code = ErrorCode::checksum_mismatch;
     return fail(std::move(error));
   }
@@ -307,10 +308,9 @@ Result<UploadedPart> Client::upload_part(const Key& key, const UploadId& id, Par
   return UploadedPart{number, TRY(etag_of_put(call.operation, answer)), payload.size()};
 }
 
-Result<UploadedPart> Client::upload_part_copy(const Key& key, const UploadId& id,
-                                              PartNumber number, const Key& source,
-                                              const VersionId& source_version, ByteRange range,
-                                              const CallOptions& options) {
+Result<UploadedPart> Client::upload_part_copy(const Key& key, const UploadId& id, PartNumber number,
+                                              const Key& source, const VersionId& source_version,
+                                              ByteRange range, const CallOptions& options) {
   TRY(check_part(key, id, number));
   TRY(check_key(source));
   TRY(check_range(range));

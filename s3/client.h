@@ -32,7 +32,7 @@ enum class PayloadMode : std::uint8_t { signed_payload, unsigned_payload };
 
 struct Timeouts {
   Duration connect = std::chrono::seconds(10);
-  Duration stall = std::chrono::seconds(30);    // no byte in either direction
+  Duration stall = std::chrono::seconds(30);        // no byte in either direction
   Duration server_side = std::chrono::minutes(20);  // stall of Complete and Copy: the server works
   Duration small_answer = std::chrono::minutes(5);  // total, where neither side sends bulk data
 };
@@ -51,8 +51,7 @@ struct Settings {
 
 // Opens no connection. `executor` outlives the store. The copy of the secret in `settings` is
 // wiped before this returns.
-[[nodiscard]] std::unique_ptr<ObjectStore> make_object_store(Settings settings,
-                                                             Executor& executor);
+[[nodiscard]] std::unique_ptr<ObjectStore> make_object_store(Settings settings, Executor& executor);
 
 // The same over another transport.
 [[nodiscard]] std::unique_ptr<ObjectStore> make_object_store(Settings settings, Executor& executor,

@@ -12,6 +12,7 @@
 #include "s3/body_source.h"
 #include "s3/http.h"
 #include "s3/sockets.h"
+#include "s3/stall_watch.h"
 #include "src/guarded.h"
 
 namespace spillway::s3 {
@@ -22,7 +23,6 @@ namespace fs = std::filesystem;
 constexpr long kBulkBuffer = 512 * 1024;
 constexpr long kSmallBuffer = 64 * 1024;
 constexpr std::size_t kMostIdle = 64;
-constexpr Duration kLongestWait = std::chrono::seconds(1);
 // Less than the minute after which servers and NAT boxes commonly forget an idle connection.
 constexpr long kOldestIdleSeconds = 50;
 
@@ -101,15 +101,31 @@ HeaderList header_list(const Headers& headers) {
   return list;
 }
 
+// How a body goes out. A server that refuses an upload early and closes resets the connection, and
+// the reset can overtake its answer: all that is seen is a broken pipe. After such an end the next
+// upload begins in steps, and listens after each of them (some servers answer the head, others not
+// before they have seen some of the body).
+enum class Pace : std::uint8_t { full, cautious };
+constexpr int kCautiousSteps = 16;
+constexpr std::size_t kStepSize = 64 * 1024;
+constexpr Duration kStepTime = std::chrono::milliseconds(20);
+
 // One exchange, as curl's callbacks see it.
 struct Exchange {
-  explicit Exchange(const HttpRequest& sent)
-      : request(sent), source(sent.body), reader(sent), headers(header_list(sent.headers)) {}
+  Exchange(const HttpRequest& sent, Pace pace)
+      : request(sent),
+        source(sent.body),
+        reader(sent),
+        headers(header_list(sent.headers)),
+        steps_left(pace == Pace::cautious && source.size() > 0 ? kCautiousSteps : 0),
+        is_held(steps_left > 0) {}
 
   const HttpRequest& request;
   BodySource source;
   AnswerReader reader;
   HeaderList headers;
+  int steps_left;
+  bool is_held;  // the body, until the step is over
   std::array<char, CURL_ERROR_SIZE> problem{};
 };
 
@@ -120,12 +136,17 @@ std::size_t on_header(char* data, std::size_t size, std::size_t count, void* use
 
 std::size_t on_body(char* data, std::size_t size, std::size_t count, void* user) {
   const auto bytes = std::as_bytes(std::span(data, size * count));
-  return static_cast<Exchange*>(user)->reader.take_body(bytes) ? bytes.size() : CURL_WRITEFUNC_ERROR;
+  return static_cast<Exchange*>(user)->reader.take_body(bytes) ? bytes.size()
+                                                               : CURL_WRITEFUNC_ERROR;
 }
 
 std::size_t on_read(char* buffer, std::size_t size, std::size_t count, void* user) {
+  auto* const exchange = static_cast<Exchange*>(user);
   const auto room = std::as_writable_bytes(std::span(buffer, size * count));
-  return static_cast<Exchange*>(user)->source.read(room);
+  if (exchange->is_held) return CURL_READFUNC_PAUSE;
+  if (exchange->steps_left == 0) return exchange->source.read(room);
+  exchange->is_held = --exchange->steps_left > 0;
+  return exchange->source.read(room.first(std::min(room.size(), kStepSize)));
 }
 
 // curl begins anew on a fresh connection when a kept one turns out to be dead. What POST does here
@@ -150,50 +171,29 @@ int on_close(void* user, curl_socket_t socket) {
 FailureKind kind_of(CURLcode code) {
   switch (code) {
     case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY: return FailureKind::resolve;
+    case CURLE_COULDNT_RESOLVE_PROXY:
+      return FailureKind::resolve;
     case CURLE_COULDNT_CONNECT:
-    case CURLE_PROXY: return FailureKind::connect;
+    case CURLE_PROXY:
+      return FailureKind::connect;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
-    case CURLE_SSL_INVALIDCERTSTATUS: return FailureKind::certificate;
+    case CURLE_SSL_INVALIDCERTSTATUS:
+      return FailureKind::certificate;
     case CURLE_SSL_CONNECT_ERROR:
     case CURLE_SSL_CERTPROBLEM:
-    case CURLE_SSL_CIPHER: return FailureKind::tls;
-    case CURLE_OPERATION_TIMEDOUT: return FailureKind::connect_timeout;
+    case CURLE_SSL_CIPHER:
+      return FailureKind::tls;
+    case CURLE_OPERATION_TIMEDOUT:
+      return FailureKind::connect_timeout;
     case CURLE_UNSUPPORTED_PROTOCOL:  // an answer that does not begin with HTTP/1
-    case CURLE_WEIRD_SERVER_REPLY: return FailureKind::malformed;
-    default: return FailureKind::broken;
+    case CURLE_WEIRD_SERVER_REPLY:
+      return FailureKind::malformed;
+    default:
+      return FailureKind::broken;
   }
 }
-
-constexpr std::optional<std::uint64_t> kNotYet = std::nullopt;
-
-// Notices when a count stands still for too long.
-class StallWatch {
- public:
-  StallWatch(Duration stall, Instant now) : stall_(stall), looked_at_(now), moved_at_(now) {}
-
-  // How often to look: counting costs a system call.
-  [[nodiscard]] Duration interval() const {
-    return std::clamp<Duration>(stall_ / 4, std::chrono::milliseconds(10), kLongestWait);
-  }
-  [[nodiscard]] bool is_due(Instant now) const { return now - looked_at_ >= interval(); }
-
-  // Without a count time does not run.
-  [[nodiscard]] bool is_stalled(Instant now, std::optional<std::uint64_t> count) {
-    looked_at_ = now;
-    if (!count || count != count_) moved_at_ = now;
-    count_ = count;
-    return now - moved_at_ > stall_;
-  }
-
- private:
-  Duration stall_;
-  Instant looked_at_;
-  Instant moved_at_;
-  std::optional<std::uint64_t> count_;
-};
 
 // An easy handle with the connection it keeps alive. One exchange at a time.
 class Connection {
@@ -207,8 +207,9 @@ class Connection {
     curl_multi_setopt(multi_.get(), CURLMOPT_MAXCONNECTS, 1L);
   }
 
-  std::expected<HttpResponse, HttpFailure> run(const HttpRequest& request, const Clock& clock) {
-    Exchange exchange(request);
+  std::expected<HttpResponse, HttpFailure> run(const HttpRequest& request, Pace pace,
+                                               const Clock& clock) {
+    Exchange exchange(request, pace);
     prepare(exchange);
     const std::stop_callback wake(request.cancel, [this] { curl_multi_wakeup(multi_.get()); });
     curl_multi_add_handle(multi_.get(), easy_.get());
@@ -296,7 +297,7 @@ class Connection {
     set(CURLOPT_CUSTOMREQUEST, method.c_str());
   }
 
-  Ending drive(const Exchange& exchange, const Clock& clock) {
+  Ending drive(Exchange& exchange, const Clock& clock) {
     const HttpRequest& request = exchange.request;
     const Duration stall = request.stall.value_or(settings_.stall_timeout);
     const Instant start = clock.now();
@@ -311,12 +312,20 @@ class Connection {
         return std::unexpected(FailureKind::total_timeout);
       }
       // Until the request is on its way the connect time-out counts.
-      if (watch.is_due(now) && watch.is_stalled(now, has_sent() ? progress() : kNotYet)) {
+      if (watch.is_due(now) && watch.is_stalled(now, progress())) {
         return std::unexpected(FailureKind::stall_timeout);
       }
-      const auto wait = to_milliseconds(watch.interval());
-      curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(wait), nullptr);
+      const Duration wait = exchange.is_held && has_sent() ? kStepTime : watch.interval();
+      curl_multi_poll(multi_.get(), nullptr, 0, static_cast<int>(to_milliseconds(wait)), nullptr);
+      end_step(exchange, clock.now() - now);
     }
+  }
+
+  void end_step(Exchange& exchange, Duration waited) {
+    if (!exchange.is_held || !has_sent()) return;
+    if (waited < kStepTime && !exchange.reader.has_head()) return;
+    exchange.is_held = false;
+    curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
   }
 
   CURLcode result() {
@@ -327,7 +336,9 @@ class Connection {
     return CURLE_RECV_ERROR;
   }
 
-  [[nodiscard]] std::uint64_t progress() const {
+  // nullopt while connecting.
+  [[nodiscard]] std::optional<std::uint64_t> progress() const {
+    if (!has_sent()) return std::nullopt;
     curl_off_t sent = 0;
     curl_off_t received = 0;
     curl_easy_getinfo(easy_.get(), CURLINFO_SIZE_UPLOAD_T, &sent);
@@ -343,10 +354,12 @@ class Connection {
 
   [[nodiscard]] std::string text_of(FailureKind kind, const Duration& stall) const {
     switch (kind) {
-      case FailureKind::cancelled: return "cancelled";
+      case FailureKind::cancelled:
+        return "cancelled";
       case FailureKind::stall_timeout:
         return "no byte in either direction for " + std::to_string(to_milliseconds(stall)) + " ms";
-      default: return "the answer took too long";
+      default:
+        return "the answer took too long";
     }
   }
 
@@ -366,7 +379,7 @@ class Connection {
       return std::unexpected(HttpFailure{ended.error(), text_of(ended.error(), stall), is_sent});
     }
     if (*ended == CURLE_OK) {
-      return std::unexpected(HttpFailure{FailureKind::malformed, "the answer has no head", is_sent});
+      return std::unexpected(HttpFailure{FailureKind::broken, "the answer ended early", is_sent});
     }
     const char* const text =
         exchange.problem[0] != '\0' ? exchange.problem.data() : curl_easy_strerror(*ended);
@@ -383,21 +396,34 @@ class Connection {
 class CurlHttp final : public Http {
  public:
   CurlHttp(HttpSettings settings, Executor& executor)
-      : settings_(std::move(settings)), clock_(executor.clock()), idle_(executor) {}
+      : settings_(std::move(settings)),
+        clock_(executor.clock()),
+        idle_(executor),
+        is_cautious_(executor, false) {}
 
   std::expected<HttpResponse, HttpFailure> send(const HttpRequest& request) override {
     if (!is_sendable(request)) {
       return std::unexpected(HttpFailure{FailureKind::invalid_request,
                                          "a header or the path has forbidden bytes", false});
     }
+    const Pace pace = *is_cautious_.lock() ? Pace::cautious : Pace::full;
     auto connection = take();
-    auto outcome = connection->run(request, clock_);
+    auto outcome = connection->run(request, pace, clock_);
     give_back(std::move(connection));
+    if (!request.body.empty()) learn_from(outcome);
     return outcome;
   }
 
  private:
   using Idle = std::vector<std::unique_ptr<Connection>>;
+
+  void learn_from(const std::expected<HttpResponse, HttpFailure>& outcome) {
+    if (outcome && outcome->status < 300) {
+      *is_cautious_.lock() = false;
+    } else if (!outcome && outcome.error().kind == FailureKind::broken && outcome.error().sent) {
+      *is_cautious_.lock() = true;
+    }
+  }
 
   // The one used last: its connection is the likeliest to be alive.
   std::unique_ptr<Connection> take() {
@@ -421,6 +447,7 @@ class CurlHttp final : public Http {
   const std::string authorities_ = authorities_directory();
   const Clock& clock_;
   Guarded<Idle> idle_;
+  Guarded<bool> is_cautious_;
 };
 
 }  // namespace

@@ -75,8 +75,8 @@ std::optional<WallTime> parse_iso_date(std::string_view text) {
   if (text.size() <= kForm.size() || text[4] != '-' || text[7] != '-' || text[10] != 'T') {
     return std::nullopt;
   }
-  const auto whole = time_of(digits(text, 0, 4), digits(text, 5, 2), digits(text, 8, 2),
-                             text.substr(11, 8));
+  const auto whole =
+      time_of(digits(text, 0, 4), digits(text, 5, 2), digits(text, 8, 2), text.substr(11, 8));
   const auto fraction = fraction_of(text.substr(kForm.size()));
   if (!whole || !fraction) return std::nullopt;
   return *whole + *fraction;

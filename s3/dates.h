@@ -13,7 +13,8 @@ namespace spillway::s3 {
 // is not checked. nullopt for anything else, the two obsolete forms of RFC 9110 included.
 [[nodiscard]] std::optional<WallTime> parse_http_date(std::string_view text);
 
-// "2013-05-24T00:00:00.000Z", as in listings; the fraction may be missing or have up to nine digits.
+// "2013-05-24T00:00:00.000Z", as in listings; the fraction may be missing or have up to nine
+// digits.
 [[nodiscard]] std::optional<WallTime> parse_iso_date(std::string_view text);
 
 // "20130524T000000Z", as in x-amz-date. Its first eight characters are the date of the credential

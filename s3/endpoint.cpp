@@ -20,7 +20,9 @@ std::string lower(std::string_view text) {
   return result;
 }
 
-bool is_digit(char character) { return character >= '0' && character <= '9'; }
+bool is_digit(char character) {
+  return character >= '0' && character <= '9';
+}
 
 bool is_name_character(char character) {
   return is_digit(character) || (character >= 'a' && character <= 'z') || character == '-' ||
@@ -45,9 +47,8 @@ bool is_address6(std::string_view host) {
 bool is_address4(std::string_view host) {
   return std::ranges::count(host, '.') == 3 && host.find("..") == host.npos &&
          is_digit(host.front()) && is_digit(host.back()) &&
-         std::ranges::all_of(host, [](char character) {
-           return is_digit(character) || character == '.';
-         });
+         std::ranges::all_of(
+             host, [](char character) { return is_digit(character) || character == '.'; });
 }
 
 std::optional<std::uint16_t> parse_port(std::string_view text) {

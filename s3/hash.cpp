@@ -34,7 +34,8 @@ Digest digest_of(const EVP_MD* algorithm, Pieces pieces) {
   }
   Digest digest;
   unsigned int size = 0;
-  require(EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()), &size));
+  require(
+      EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()), &size));
   require(size == digest.size() ? 1 : 0);
   return digest;
 }
@@ -68,9 +69,13 @@ class OpensslHashing final : public Hashing {
 
 }  // namespace
 
-Bytes bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+Bytes bytes_of(std::string_view text) {
+  return std::as_bytes(std::span(text));
+}
 
-Sha256 sha256(Pieces pieces) { return digest_of<Sha256>(fetched_sha256(), pieces); }
+Sha256 sha256(Pieces pieces) {
+  return digest_of<Sha256>(fetched_sha256(), pieces);
+}
 
 Sha256 sha256(std::string_view text) {
   const Bytes piece = bytes_of(text);
@@ -80,15 +85,16 @@ Sha256 sha256(std::string_view text) {
 Sha256 hmac_sha256(Bytes key, std::string_view text) {
   Sha256 digest;
   unsigned int size = 0;
-  const auto* const result =
-      HMAC(fetched_sha256(), key.data(), static_cast<int>(key.size()),
-           reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-           reinterpret_cast<unsigned char*>(digest.data()), &size);
+  const auto* const result = HMAC(fetched_sha256(), key.data(), static_cast<int>(key.size()),
+                                  reinterpret_cast<const unsigned char*>(text.data()), text.size(),
+                                  reinterpret_cast<unsigned char*>(digest.data()), &size);
   require(result != nullptr && size == digest.size() ? 1 : 0);
   return digest;
 }
 
-Md5 md5(Pieces pieces) { return digest_of<Md5>(EVP_md5(), pieces); }
+Md5 md5(Pieces pieces) {
+  return digest_of<Md5>(EVP_md5(), pieces);
+}
 
 std::string to_hex(Bytes bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
@@ -116,8 +122,12 @@ void wipe(std::string& secret) {
   secret.clear();
 }
 
-void wipe(std::span<std::byte> secret) { OPENSSL_cleanse(secret.data(), secret.size()); }
+void wipe(std::span<std::byte> secret) {
+  OPENSSL_cleanse(secret.data(), secret.size());
+}
 
-std::unique_ptr<Hashing> make_hashing() { return std::make_unique<OpensslHashing>(); }
+std::unique_ptr<Hashing> make_hashing() {
+  return std::make_unique<OpensslHashing>();
+}
 
 }  // namespace spillway::s3

@@ -33,8 +33,8 @@ bool is_metadata_name(std::string_view name) {
 }
 
 bool is_printable_ascii(std::string_view text) {
-  return std::ranges::all_of(
-      text, [](char character) { return character >= 0x20 && character < 0x7f; });
+  return std::ranges::all_of(text,
+                             [](char character) { return character >= 0x20 && character < 0x7f; });
 }
 
 // The number at the start of `text`, which is taken off.

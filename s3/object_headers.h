@@ -10,8 +10,9 @@
 
 namespace spillway::s3 {
 
-// Adds Content-Type (unless empty) and x-amz-meta-* fields. invalid_request where a name is not made
-// of a-z 0-9 . _ -, or a value is not printable ASCII: other bytes arrive changed, or not at all.
+// Adds Content-Type (unless empty) and x-amz-meta-* fields. invalid_request where a name is not
+// made of a-z 0-9 . _ -, or a value is not printable ASCII: other bytes arrive changed, or not at
+// all.
 [[nodiscard]] Result<> add_object_headers(Headers& headers, const std::string& content_type,
                                           const MetadataMap& metadata);
 

@@ -36,7 +36,9 @@ SignedHttp::SignedHttp(Endpoint endpoint, ObjectBodies bodies, Credentials crede
       clock_(executor.clock()),
       learnt_(executor) {}
 
-WallTime SignedHttp::now() { return clock_.wall() + learnt_.lock()->clock_offset; }
+WallTime SignedHttp::now() {
+  return clock_.wall() + learnt_.lock()->clock_offset;
+}
 
 Result<Answer> SignedHttp::send(const Call& call, const CallOptions& options) {
   Progress progress;
@@ -115,8 +117,8 @@ bool SignedHttp::correct_clock(const HttpResponse& response, const Error& error,
   if (!date || progress.has_corrected_clock) return false;
   const Duration difference = std::chrono::abs(*date - progress.signed_at);
   const bool is_silent_refusal = response.status == 403 && response.body.empty();
-  const bool is_skew = error.code == ErrorCode::clock_skew ||
-                       (is_silent_refusal && difference > kSuspectSkew);
+  const bool is_skew =
+      error.code == ErrorCode::clock_skew || (is_silent_refusal && difference > kSuspectSkew);
   if (!is_skew) return false;
   progress.has_corrected_clock = true;
   learnt_.lock()->clock_offset = *date - clock_.wall();

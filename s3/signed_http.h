@@ -87,8 +87,8 @@ class SignedHttp {
   Guarded<Learnt> learnt_;
 };
 
-// The target of a redirect, when it leads to the endpoint itself: "/path?query", or a whole URL with
-// the same scheme, host and port. nullopt for any other place.
+// The target of a redirect, when it leads to the endpoint itself: "/path?query", or a whole URL
+// with the same scheme, host and port. nullopt for any other place.
 [[nodiscard]] std::optional<Target> redirect_within(const Endpoint& endpoint,
                                                     std::string_view location);
 

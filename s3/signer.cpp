@@ -109,15 +109,15 @@ Sha256 Signer::key_of(std::string_view day) {
 
 Sha256 Signer::derive_key(std::string_view day) const {
   Sha256 key = hmac_sha256(bytes_of(secret_), day);
-  for (const std::string_view step : {std::string_view(region_), std::string_view("s3"),
-                                      std::string_view("aws4_request")}) {
+  for (const std::string_view step :
+       {std::string_view(region_), std::string_view("s3"), std::string_view("aws4_request")}) {
     key = hmac_sha256(key, step);
   }
   return key;
 }
 
-std::string canonical_request(std::string_view method, const Target& target,
-                              const Headers& headers, std::string_view payload) {
+std::string canonical_request(std::string_view method, const Target& target, const Headers& headers,
+                              std::string_view payload) {
   return canonical_request_of(method, target, canonical_headers(headers), payload);
 }
 

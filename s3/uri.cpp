@@ -85,7 +85,9 @@ std::string Target::encoded() const {
   return text;
 }
 
-std::string Target::canonical_path() const { return percent_encode(path, Slash::keep); }
+std::string Target::canonical_path() const {
+  return percent_encode(path, Slash::keep);
+}
 
 std::string Target::canonical_query() const {
   std::vector<std::pair<std::string, std::string>> parameters;

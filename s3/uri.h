@@ -13,8 +13,8 @@ namespace spillway::s3 {
 
 enum class Slash : std::uint8_t { keep, encode };
 
-// Every byte but A-Z a-z 0-9 - . _ ~ (and '/', where it is kept) becomes %XX, in upper case: SigV4's
-// UriEncode.
+// Every byte but A-Z a-z 0-9 - . _ ~ (and '/', where it is kept) becomes %XX, in upper case:
+// SigV4's UriEncode.
 [[nodiscard]] std::string percent_encode(std::string_view bytes, Slash slash);
 
 enum class Plus : std::uint8_t { literal, space };
@@ -39,7 +39,8 @@ struct Target {
   friend bool operator==(const Target&, const Target&) = default;
 };
 
-// The path and query of a URL, taken apart. nullopt when it is malformed or does not begin with '/'.
+// The path and query of a URL, taken apart. nullopt when it is malformed or does not begin with
+// '/'.
 [[nodiscard]] std::optional<Target> parse_target(std::string_view encoded);
 
 }  // namespace spillway::s3

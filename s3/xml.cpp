@@ -187,8 +187,7 @@ std::optional<ErrorBody> parse_error(std::string_view body) {
 
 Result<ListPage> parse_list(std::string_view body) {
   Document document;
-  const Element* const root =
-      TRY(parse_result(document, "ListBucketResult", body, kListBodyLimit));
+  const Element* const root = TRY(parse_result(document, "ListBucketResult", body, kListBodyLimit));
   ListPage page;
   page.truncated = TRY(truncated_of(*root));
   if (page.truncated) page.listing.next_token = text_of(*root, "NextContinuationToken");
@@ -236,20 +235,20 @@ Result<Etag> parse_etag_of(std::string_view root, std::string_view body) {
 }
 
 std::string write_complete(const std::vector<UploadedPart>& parts) {
-  tinyxml2::XMLPrinter printer(nullptr, true);
-  printer.OpenElement("CompleteMultipartUpload");
+  tinyxml2::XMLPrinter printer;
+  printer.OpenElement("CompleteMultipartUpload", true);
   printer.PushAttribute("xmlns", "http://s3.amazonaws.com/doc/2006-03-01/");
   for (const UploadedPart& part : parts) {
-    printer.OpenElement("Part");
-    printer.OpenElement("PartNumber");
+    printer.OpenElement("Part", true);
+    printer.OpenElement("PartNumber", true);
     printer.PushText(part.number);
-    printer.CloseElement();
-    printer.OpenElement("ETag");
+    printer.CloseElement(true);
+    printer.OpenElement("ETag", true);
     printer.PushText(('"' + part.etag + '"').c_str());
-    printer.CloseElement();
-    printer.CloseElement();
+    printer.CloseElement(true);
+    printer.CloseElement(true);
   }
-  printer.CloseElement();
+  printer.CloseElement(true);
   return printer.CStr();
 }
 
