@@ -47,7 +47,8 @@ ssize_t write_answer(int device, iovec* pieces, int count, void* operations) {
 
 Result<> check_options(const std::vector<std::string>& options) {
   for (const auto& option : options) {
-    if (std::ranges::find(kNotForUsers, name_of(option)) != kNotForUsers.end()) {
+    const bool several = option.find(',') != std::string::npos;
+    if (several || std::ranges::find(kNotForUsers, name_of(option)) != kNotForUsers.end()) {
       return fail(ErrorCode::invalid_argument, "mount option \"" + option + "\" is not allowed");
     }
   }

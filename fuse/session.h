@@ -16,8 +16,8 @@ struct SessionEnd {
 };
 using Session = std::unique_ptr<fuse_session, SessionEnd>;
 
-// Whether the user's own options may be passed on: invalid_argument for those that would loosen
-// what this mount promises, or take the place of what it sets by itself.
+// Whether the user's own options, one an element, may be passed on: invalid_argument for those that
+// would loosen what this mount promises, or take the place of what it sets by itself.
 [[nodiscard]] Result<> check_options(const std::vector<std::string>& options);
 
 // What follows -o.

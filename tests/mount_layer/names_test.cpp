@@ -90,7 +90,7 @@ TEST_F(NamesTest, AListingSparesTheLookups) {
 }
 
 TEST_F(NamesTest, AListingWithoutAttributesWorksAsWell) {
-  tree_.hide_attributes_in_listings = true;
+  tree_.list_without_attributes();
   ASSERT_EQ(make_directory("d"), 0);
   for (int i = 0; i < 300; ++i) tree_.put("d/" + std::to_string(i), "x");
   EXPECT_EQ(list("d").first.size(), 302U);
@@ -130,7 +130,7 @@ TEST_F(NamesTest, RewindsAndSeeksInAListing) {
 
 TEST_F(NamesTest, AListingThatBreaksGivesWhatIsKnownAndThenTheError) {
   for (int i = 0; i < 10; ++i) tree_.put("file" + std::to_string(i), "x");
-  tree_.listing_breaks = {4, fail(ErrorCode::network_error, "no route").error()};
+  tree_.break_listings(4, fail(ErrorCode::network_error, "no route").error());
   const auto [names, error] = list("");
   EXPECT_EQ(names.size(), 2U + 4U);
   EXPECT_EQ(error, EHOSTUNREACH);

@@ -51,6 +51,16 @@ void PlainTree::drop(const std::string& path) {
   files_.erase(path);
 }
 
+void PlainTree::break_listings(std::size_t after, Error error) {
+  const std::lock_guard held(mutex_);
+  listings_break_ = {after, std::move(error)};
+}
+
+void PlainTree::list_without_attributes() {
+  const std::lock_guard held(mutex_);
+  attributes_listed_ = false;
+}
+
 std::string PlainTree::bytes_of(const std::string& path) {
   const std::lock_guard held(mutex_);
   return files_.at(path)->bytes;
@@ -285,12 +295,15 @@ Result<DirectoryHandle*> PlainTree::open_directory(const Path& path) {
   TRY(find(path));
   auto listing = std::make_shared<OpenDirectory>();
   listing->path = path.text();
+  listing->breaks = listings_break_;
   for (const auto& [child, file] : files_) {
     if (!is_child(child, path.text())) continue;
     listing->entries.push_back({.name = child.substr(child.rfind('/') + 1),
                                 .kind = file->attributes.kind,
                                 .inode = file->attributes.inode,
-                                .attributes = file->attributes,
+                                .attributes = attributes_listed_
+                                                  ? std::optional(file->attributes)
+                                                  : std::nullopt,
                                 .valid_for = present_valid_for,
                                 .next = listing->entries.size() + 1});
   }
@@ -305,9 +318,9 @@ Result<> PlainTree::read_directory(DirectoryHandle& handle, std::uint64_t from,
   const auto& listing = reinterpret_cast<OpenDirectory&>(handle);
   TRY(begin("read_directory", listing.path));
   for (auto at = from; at < listing.entries.size(); ++at) {
-    if (listing_breaks && at == listing_breaks->first) return fail(listing_breaks->second);
+    if (listing.breaks && at == listing.breaks->first) return fail(listing.breaks->second);
     auto entry = listing.entries[at];
-    if (detail == EntryDetail::names || hide_attributes_in_listings) entry.attributes.reset();
+    if (detail == EntryDetail::names) entry.attributes.reset();
     if (!visit(entry)) return {};
   }
   return {};

@@ -41,14 +41,15 @@ class PlainTree final : public FileSystem {
   [[nodiscard]] int open_handles();
   [[nodiscard]] std::vector<Caller> callers();
   [[nodiscard]] KernelCache& kernel() { return *kernel_; }
-  // What lookups and opens say; before the mount.
+  // Directories opened from now on give this many entries, then the error.
+  void break_listings(std::size_t after, Error error);
+  // Directories opened from now on give names only, even where more is asked for.
+  void list_without_attributes();
+  // What lookups and opens say; set before the mount.
   Duration absent_valid_for{};
   Duration present_valid_for = std::chrono::seconds(5);
   bool keep_cache = false;
   bool direct_io_writers = true;
-  // A listing gives this many entries, then this error.
-  std::optional<std::pair<std::size_t, Error>> listing_breaks;
-  bool hide_attributes_in_listings = false;
 
   // --- FileSystem
   void set_kernel_cache(KernelCache* cache) override { kernel_ = cache; }
@@ -101,6 +102,7 @@ class PlainTree final : public FileSystem {
   struct OpenDirectory {
     std::string path;
     std::vector<DirectoryEntry> entries;
+    std::optional<std::pair<std::size_t, Error>> breaks;
   };
 
   // The Error of `before`, if any; counts the call.
@@ -113,6 +115,8 @@ class PlainTree final : public FileSystem {
   bool has_children(const std::string& path);
 
   std::mutex mutex_;
+  std::optional<std::pair<std::size_t, Error>> listings_break_;
+  bool attributes_listed_ = true;
   Before before_;
   std::map<std::string, File> files_;  // by path; the root is ""
   std::map<std::string, int> calls_;
