@@ -24,7 +24,7 @@ struct B2SimOptions {
   std::string secret_key = "K004SecretOfTheTests+/abcdefghij";
   std::string region = "us-west-004";
   B2SimTls tls = B2SimTls::off;
-  std::vector<std::string> arguments;  // more of b2sim's options
+  std::vector<std::string> arguments = {};  // more of b2sim's options
 };
 
 // One thread at a time. Everything throws std::runtime_error when the server does not do as told.

@@ -54,6 +54,11 @@ std::unexpected<Error> version_changed() {
   return fail(std::move(error));
 }
 
+bool may_lack_a_key(StoreVerb verb) {
+  return verb == StoreVerb::verify_bucket || verb == StoreVerb::list_objects ||
+         verb == StoreVerb::list_uploads;
+}
+
 ByteRange clipped(std::optional<ByteRange> range, std::uint64_t size) {
   if (!range) return {0, size};
   const std::uint64_t offset = std::min(range->offset, size);
@@ -93,6 +98,12 @@ std::optional<Error> MemoryStore::begin(StoreVerb verb, const Key& key, const Ca
     Error error;
     error.code = ErrorCode::interrupted;
     error.detail = "cancelled";
+    return error;
+  }
+  if (key.empty() && !may_lack_a_key(verb)) {
+    Error error;
+    error.code = ErrorCode::invalid_argument;
+    error.detail = "a key must not be empty";
     return error;
   }
   return before_ ? before_(verb, key, number) : std::nullopt;
