@@ -150,7 +150,9 @@ Result<Attributes> BucketFileSystem::make_directory(const Path& path, std::uint3
   metadata.uid = caller.uid;
   metadata.gid = caller.gid;
   metadata.mtime = now();
-  const Result<> stored = store_directory(path, metadata);
+  // In an outage that is known of already nobody waits for its retries once more.
+  const auto outage = service_.outage();
+  const Result<> stored = outage ? Result<>(fail(*outage)) : store_directory(path, metadata);
   if (!stored.ok() && stored.error().code == ErrorCode::invalid_request) {
     // Servers that refuse "name/" objects: the directory is there for as long as this mount is, and
     // for good with its first file.

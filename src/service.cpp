@@ -66,6 +66,12 @@ Service::Readiness Service::readiness() {
   return is_due ? Readiness::probe : Readiness::closed;
 }
 
+std::optional<Error> Service::outage() {
+  if (start_.state == ServiceState::local_only) return start_.reason;
+  auto state = state_.lock();
+  return state->breaker.reason();
+}
+
 void Service::probe_now() {
   auto state = state_.lock();
   state->breaker.end_cooldown(executor_.clock().now());

@@ -46,6 +46,8 @@ class Service {
   // What an upload that begins now would be told.
   enum class Readiness : std::uint8_t { open, probe, closed };
   [[nodiscard]] Readiness readiness();
+  // Why uploads go to the shadow just now, if they do.
+  [[nodiscard]] std::optional<Error> outage();
   // The cool-down is over now.
   void probe_now();
 

@@ -234,7 +234,8 @@ void Writer::log_outcome(State& state, const CommitRequest& request, const Stora
   if (report.error) {
     Error error = *report.error;
     if (failed) error.detail = total_failure(state).detail;
-    for (auto& [name, value] : to_failure_json(error).items()) {
+    const auto failure = to_failure_json(error);
+    for (const auto& [name, value] : failure.items()) {
       if (failed || name != "error") fields[name] = value;
     }
   }
