@@ -119,7 +119,7 @@ std::size_t Exchange::read_body(std::span<std::byte> buffer) {
     if (count == 0) throw Disconnected();
   }
   unread_ -= count;
-  traffic_.bytes_in += count;
+  if (counted_) traffic_.bytes_in += count;
   pace(count);
   return count;
 }
@@ -192,7 +192,7 @@ void Exchange::send(Answer answer) {
   }
   if (size == answer.body.size() && !cutting) {
     head += answer.body;
-    traffic_.bytes_out += size;
+    if (counted_) traffic_.bytes_out += size;
     write_slowly(bytes_of(head));
   } else {
     transport_.write(bytes_of(head));
@@ -203,7 +203,7 @@ void Exchange::send(Answer answer) {
 }
 
 void Exchange::write_body(const Answer& answer, std::uint64_t most) {
-  traffic_.bytes_out += most;
+  if (counted_) traffic_.bytes_out += most;
   if (!answer.body.empty()) {
     write_slowly(bytes_of(answer.body).first(static_cast<std::size_t>(most)));
     return;

@@ -32,6 +32,8 @@ class Exchange {
 
   // From here on bodies are slowed or cut as `effect` says.
   void arm(const Effect& effect) { effect_ = effect; }
+  // The bodies are no traffic that anybody asks for.
+  void leave_uncounted() { counted_ = false; }
   void pause(std::chrono::milliseconds time) const;
 
   // The body's next bytes, at least one; 0 at its end.
@@ -63,6 +65,7 @@ class Exchange {
   Traffic& traffic_;
   std::stop_token stop_;
   Effect effect_;
+  bool counted_ = true;
   bool continued_ = false;  // 100 Continue was sent
   bool reusable_ = true;
 };

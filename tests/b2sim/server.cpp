@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include "tests/b2sim/admin.h"
 #include "tests/b2sim/exchange.h"
 #include "tests/b2sim/refusal.h"
 #include "tests/b2sim/service.h"
@@ -175,9 +176,12 @@ template <class Stream>
 void converse(Stream& stream, Service& service, const std::stop_token& stop) try {
   boost::beast::flat_buffer buffer;
   StreamTransport<Stream> transport(stream);
+  bool counted = false;
   while (!stop.stop_requested()) {
     std::optional<Request> request = read_request(stream, buffer);
     if (!request) return;
+    if (!counted && !is_admin(*request)) ++service.traffic().connections;
+    counted = counted || !is_admin(*request);
     std::string early = take_early_body(buffer, *request);
     Exchange exchange(transport, *std::move(request), std::move(early), service.traffic(), stop);
     service.serve(exchange);
@@ -227,7 +231,6 @@ class BoostServer : public Server {
   };
 
   void begin(Socket socket) {
-    ++service_.traffic().connections;
     error_code ignored;
     socket.set_option(asio::ip::tcp::no_delay(true), ignored);
     Connection& connection = connections_.emplace_back(std::move(socket));

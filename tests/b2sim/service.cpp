@@ -53,6 +53,7 @@ void check_entitled(const AccessKey& access, const CallName& name, const char* c
 
 void Service::serve(Exchange& exchange) {
   if (is_admin(exchange.request())) {
+    exchange.leave_uncounted();
     exchange.send(answer_admin(*this, exchange));
     return;
   }

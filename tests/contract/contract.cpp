@@ -60,9 +60,9 @@ class OnRealServer final : public StoreUnderTest {
     const auto stored = put_text(store(), key, "x");
     if (!stored) throw std::runtime_error(describe(stored.error()));
     traits.keeps_versions = !stored->version_id.empty();
+    static_cast<void>(put_text(store(), key, "y"));
     traits.forgets_versions = store().delete_object(key, stored->version_id, {}).ok() &&
                               store().delete_object(key, stored->version_id, {}).ok();
-    static_cast<void>(put_text(store(), key, "x"));
     traits.keys_are_paths = !put_text(store(), key + "/below", "x").ok();
     static_cast<void>(store().delete_object(key + "/below", "", {}));
     static_cast<void>(store().delete_object(key, "", {}));
