@@ -159,6 +159,7 @@ void Upload::handle(const event::PartDone& event, const Moment& moment, Actions&
       part.in_ram = false;
       actions.push_back(action::FreePart{event.number});
     }
+    if (is_ended()) return;
     if (phase_ == Phase::giving_up) return divert_when_idle(actions);
     return gone_ ? upload_is_gone(*gone_, actions) : advance(actions);
   }
@@ -371,10 +372,6 @@ void Upload::give_up(const Error& error, Actions& actions) {
   remember(error);
   first_error_ = error;  // the last word of B2 on it is the one that decided
   call_retry_.waiting = complete_retry_.waiting = false;
-  const bool head_is_lost = error.cause == Cause::upload_gone ||
-                            error.code == ErrorCode::bucket_not_found;
-  const bool would_split = !all_in_ram();
-  if (!may_divert() || (would_split && head_is_lost)) return fail_for_good(error, actions);
   for (auto& [number, part] : parts_) {
     if (part.status == PartStatus::waiting) part.status = PartStatus::ready;
   }
@@ -384,7 +381,10 @@ void Upload::give_up(const Error& error, Actions& actions) {
 
 void Upload::divert_when_idle(Actions& actions) {
   if (under_way() > 0) return;
-  if (!may_divert()) return fail_for_good(first_error_.value_or(Error{}), actions);
+  const Error reason = first_error_.value_or(Error{});
+  const bool head_is_lost =
+      reason.cause == Cause::upload_gone || reason.code == ErrorCode::bucket_not_found;
+  if (!may_divert() || (head_is_lost && !all_in_ram())) return fail_for_good(reason, actions);
   if (all_in_ram()) {
     abort_upload(actions);
     for (auto& [number, part] : parts_) part.status = PartStatus::ready;
