@@ -107,8 +107,9 @@ class Http {
   virtual ~Http() = default;
 
   // Blocks until the exchange is over. Any thread, any number at once. Redirects are answers like
-  // others. A server that answers an error before it has taken the whole body has answered: its
-  // status is returned, not the broken pipe.
+  // others. A server that refuses a body before it has taken it all has answered: its status is
+  // returned, not the broken pipe. Where a reset destroys that answer on its way, the exchange is
+  // `broken`, and the next uploads begin slowly enough to hear it.
   virtual std::expected<HttpResponse, HttpFailure> send(const HttpRequest& request) = 0;
 };
 

@@ -26,8 +26,8 @@ class CurlHttpTest : public ::testing::Test {
     HttpSettings settings;
     settings.endpoint = Endpoint{scheme, "127.0.0.1", port, "r"};
     settings.user_agent = "spillway/test";
-    settings.connect_timeout = 5s;
-    settings.stall_timeout = 5s;
+    settings.connect_timeout = 20s;
+    settings.stall_timeout = 20s;
     http_ = make_curl_http(settings, *executor_);
     return *http_;
   }
@@ -194,12 +194,12 @@ void dribble(Peer& peer, int bytes) {
 }
 
 TEST_F(CurlHttpTest, ASlowServerIsNone) {
-  RawServer server([](Peer& peer) { dribble(peer, 12); });
+  RawServer server([](Peer& peer) { dribble(peer, 30); });
   HttpRequest request = get();
-  request.stall = 500ms;
+  request.stall = 1500ms;
   const auto outcome = http(server).send(request);
   ASSERT_TRUE(outcome.has_value()) << outcome.error().detail;
-  EXPECT_EQ(outcome->body.size(), 12U);
+  EXPECT_EQ(outcome->body.size(), 30U);
 }
 
 TEST_F(CurlHttpTest, TheWholeExchangeMayHaveALimit) {
@@ -297,7 +297,7 @@ TEST_F(CurlHttpTest, AStopEndsTheCallAtOnce) {
   auto outcome = std::async(std::launch::async, [&] { return waiting.send(request); });
   has_head.get_future().wait();
   source.request_stop();
-  ASSERT_EQ(outcome.wait_for(800ms), std::future_status::ready);
+  ASSERT_EQ(outcome.wait_for(3s), std::future_status::ready);
   EXPECT_EQ(kind_of(outcome.get()), FailureKind::cancelled);
 }
 
