@@ -1,7 +1,7 @@
 // What B2 holds, as far as this mount knows: directories as they were listed, files with the
 // metadata learned from HEAD or from our own uploads. What a listing said counts for --attr-ttl;
-// metadata counts for as long as listings show the same ETag and size. What this mount stored or
-// removed itself is local truth at once, whatever an older listing still says.
+// metadata counts for as long as listings show the same ETag, size and LastModified. What this
+// mount stored or removed itself is local truth at once, whatever an older listing still says.
 //
 // It does not know the shadow nor open files: src/file_system.cpp puts those on top.
 #pragma once
@@ -50,7 +50,8 @@ struct ListedName {
   bool is_directory = false;
   // Files: complete when the metadata is known, else only size, ETag and last_modified are right.
   std::optional<RemoteFile> file;
-  bool metadata_known = false;
+  RemoteDirectory directory;    // directories: right when the metadata is known
+  bool metadata_known = false;  // directories: of the marker, or that there is none
 };
 
 // Names in the order of their bytes. With `error` the listing could not be completed: `names` are
@@ -65,17 +66,20 @@ class Catalog {
  public:
   virtual ~Catalog() = default;
 
-  // What is under `path`, with metadata for files. Costs nothing when the parent's listing is fresh
-  // and the metadata known; else a listing of the parent (kept for the next question) or, for
-  // parents larger than a few pages, two small LISTs; and a HEAD for unknown metadata. Names that
-  // are not there cost no request while the listing is fresh. An error: B2 could not be asked.
+  // What is under `path`, with metadata. Costs nothing when the parent's listing is fresh and the
+  // metadata known; else a listing of the parent (kept for the next question) or, for parents
+  // larger than a few pages, two small LISTs; and a HEAD for unknown metadata (for a directory of
+  // its marker, once, until a listing of the directory shows another). Names that are not there,
+  // or below a directory that is not, cost no request while the listing is fresh. An error: B2
+  // could not be asked.
   virtual Result<RemoteEntry> find(const Path& path) = 0;
 
   // All of a directory. `fresh` listings are answered from memory; others by LIST, all pages.
   virtual RemoteListing list(const Path& directory) = 0;
 
-  // Learns the metadata of these files of one directory by HEADs, many at once; gone files are
-  // dropped. Returns when all are known or failed; the first failure is the result.
+  // Learns the metadata of these files and directories by HEADs, many at once; gone files are
+  // dropped. Asks nothing for what is known already. Returns when all are known or failed; the
+  // first failure is the result.
   virtual Result<> learn(const std::vector<Path>& files) = 0;
 
   // Whether anything lies below the directory, by one LIST of two keys; own changes count.
@@ -87,7 +91,8 @@ class Catalog {
   virtual void directory_stored(const Path& path, const RemoteDirectory& directory) = 0;
   virtual void directory_removed(const Path& path) = 0;
 
-  // The answer from memory only, fresh or not: for getxattr, and when B2 can't be asked.
+  // The answer from memory only, fresh or not: for getxattr, and when B2 can't be asked. nullopt:
+  // not known, or a file whose metadata is not (its kind and times would be guesses).
   [[nodiscard]] virtual std::optional<RemoteEntry> recall(const Path& path) = 0;
 
   // How long the kernel may keep an answer about `path` given now: the rest of the listing's life.

@@ -1,0 +1,41 @@
+// The catalog's questions to B2, put into its own terms: one function a question, no memory.
+#pragma once
+
+#include <optional>
+#include <vector>
+
+#include "src/catalog_index.h"
+#include "src/path.h"
+#include "src/requests.h"
+
+namespace spillway {
+
+struct FetchedRows {
+  DirectoryRows rows;
+  std::vector<Key> hidden;     // keys that can't be paths; common prefixes with their slash
+  std::optional<Error> error;  // `rows` is what came before it
+};
+
+// LIST with delimiter, page by page. With few_pages it stops where a directory turns out to be
+// larger than a look-up should cost; the rows are partial then.
+enum class ListExtent : std::uint8_t { few_pages, all_pages };
+[[nodiscard]] FetchedRows fetch_rows(Requests& requests, const Path& directory, ListExtent extent);
+
+struct PointAnswer {
+  std::optional<VersionIdentity> file;
+  bool is_directory = false;
+};
+// At most two LISTs of one key.
+[[nodiscard]] Result<PointAnswer> fetch_point(Requests& requests, const Path& path);
+
+// nullopt: there is no such object.
+[[nodiscard]] Result<std::optional<ObjectInfo>> fetch_head(Requests& requests, const Key& key);
+
+// Two keys that begin with the directory's prefix (its marker among them).
+struct FirstKeys {
+  std::vector<Key> keys;
+  bool are_all = false;
+};
+[[nodiscard]] Result<FirstKeys> fetch_first_keys(Requests& requests, const Path& directory);
+
+}  // namespace spillway
