@@ -16,8 +16,16 @@ constexpr const char* kFooter =
     "Exit codes: 0 done, 1 the operation failed, 2 usage or configuration, 3 B2 refused at\n"
     "start, 4 mount failed.";
 
-constexpr auto kCommands = {add_mount, add_umount, add_status, add_where,
-                            add_drain, add_check,  add_put,    add_get};
+constexpr auto kCommands = {add_mount, add_umount, add_status, add_where, add_drain,
+                            add_check, add_put,    add_get,    add_shadow};
+
+// CLI11 says only that a command is missing.
+void tell_unknown_command(const CLI::App& program, int count, char** arguments) {
+  if (count < 2 || *arguments[1] == '-') return;
+  const auto commands = program.get_subcommands(
+      [&](const CLI::App* command) { return command->get_name() == arguments[1]; });
+  if (commands.empty()) print_error("there is no command '" + printable(arguments[1]) + "'");
+}
 
 int to_int(ExitCode code) {
   return static_cast<int>(code);
@@ -37,6 +45,7 @@ int run(int count, char** arguments) {
   try {
     program.parse(count, arguments);
   } catch (const CLI::ParseError& problem) {
+    tell_unknown_command(program, count, arguments);
     return program.exit(problem) == 0 ? to_int(ExitCode::done) : to_int(ExitCode::usage);
   }
   return to_int(chosen());

@@ -233,11 +233,11 @@ void add_mount(CLI::App& program, Action& chosen) {
   auto request = std::make_shared<Request>();
   auto* command = program.add_subcommand("mount", "Mount the bucket at a directory");
   command->add_option("MOUNTPOINT", request->mountpoint, "An existing directory")->required();
-  command->add_flag("-f,--foreground", request->foreground, "Stay in the foreground");
+  command->add_flag("-f,--foreground", request->foreground, "stay in the foreground");
   command
       ->add_option("-o", request->pairs,
-                   "Options as in fstab: every long option below as name=value, and ro, noatime, …")
-      ->type_name("OPT[=VALUE],…")
+                   "as in fstab: long options as name=value, and ro, noatime and the like")
+      ->type_name("OPT[=VALUE],...")
       ->expected(1)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
   request->options.add_to(*command);

@@ -64,7 +64,7 @@ Error usage_error(const Error& error) {
 }  // namespace
 
 void GivenOptions::add_to(CLI::App& command) {
-  command.add_option("--env-file", env_file_, "Read KEY=VALUE lines from FILE (mode 0600)")
+  command.add_option("--env-file", env_file_, "read KEY=VALUE lines from FILE (mode 0600)")
       ->type_name("FILE");
   for (const OptionSpec& option : option_table()) {
     const std::string name(option.name);
@@ -77,7 +77,8 @@ void GivenOptions::add_to(CLI::App& command) {
       command
           .add_option_function<std::string>(
               flag, [this, name](const std::string& value) { given_[name] = value; }, help)
-          ->type_name(std::string(option.value));
+          ->type_name(std::string(option.value))
+          ->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
     }
   }
 }

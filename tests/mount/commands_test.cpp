@@ -152,7 +152,7 @@ TEST_F(CommandsOnAMount, WhereTellsPlaceAndReason) {
   const auto list = nlohmann::json::parse(json.output);
   ASSERT_EQ(list.size(), 1U);
   EXPECT_EQ(list[0].at("storage"), "local");
-  EXPECT_EQ(list[0].at("location"), mounted.shadow() / "files/a/b/here.txt");
+  EXPECT_EQ(list[0].at("location"), (mounted.shadow() / "files/a/b/here.txt").string());
 }
 
 TEST_F(CommandsOnAMount, WhereElsewhere) {
