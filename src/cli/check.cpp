@@ -130,7 +130,7 @@ ExitCode run(const GivenOptions& options) {
   expect_a_bucket(*settings);
   auto parts = Composition::create(std::move(*settings), LogUse::file_only);
   if (!parts.ok()) {
-    print_error("log", parts.error());
+    print_error("log: " + printable(parts.error().detail));
     return ExitCode::usage;
   }
   if (const auto code = (*parts)->configure()) return *code;

@@ -41,7 +41,7 @@ ExitCode wait_until_empty(const MountPoint& mount, std::optional<Instant> deadli
   while (true) {
     const auto state = read_mount_state(mount);
     if (!state.ok()) {
-      print_error("the mount does not answer", state.error());
+      print_error("the mount does not answer: " + printable(state.error().detail));
       return ExitCode::failed;
     }
     if (state->pending_files == 0) break;

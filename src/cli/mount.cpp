@@ -128,7 +128,8 @@ class Mounting {
     Fields fields{{"mountpoint", request_.mountpoint}};
     if (!served.ok()) fields["detail"] = served.error().detail;
     parts_.log().event(served.ok() ? Level::info : Level::error, "unmount", fields);
-    if (!served.ok()) print_error("the kernel's connection broke", served.error());
+    if (!served.ok())
+      print_error("the kernel's connection broke: " + printable(served.error().detail));
     if (!ready_) return ExitCode::mount_failed;
     return served.ok() ? ExitCode::done : ExitCode::failed;
   }
@@ -206,7 +207,7 @@ ExitCode run(Request& request) {
   auto parts = Composition::create(std::move(*settings),
                                    request.foreground ? LogUse::foreground : LogUse::daemon);
   if (!parts.ok()) {
-    print_error("log", parts.error());
+    print_error("log: " + printable(parts.error().detail));
     return ExitCode::usage;
   }
   if (const auto code = (*parts)->configure()) return *code;

@@ -76,7 +76,7 @@ void print_text(const MountPoint& mount, const MountState& state) {
 ExitCode show(const Request& request, const MountPoint& mount) {
   const auto state = read_mount_state(mount);
   if (!state.ok()) {
-    print_error("the mount does not answer", state.error());
+    print_error("the mount does not answer: " + printable(state.error().detail));
     return ExitCode::failed;
   }
   if (request.json) {

@@ -31,7 +31,7 @@ ExitCode with_file_system(const GivenOptions& options, ShadowUse use, const Work
   }
   auto parts = Composition::create(std::move(*settings), LogUse::warnings);
   if (!parts.ok()) {
-    print_error("log", parts.error());
+    print_error("log: " + printable(parts.error().detail));
     return ExitCode::usage;
   }
   const ExitCode code = start_and(**parts, use, work);
