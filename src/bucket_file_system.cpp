@@ -42,13 +42,14 @@ std::unique_ptr<FileSystem> make_file_system(const EngineParts& parts,
 }
 
 BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSettings& settings)
-    : parts_(parts),
+    : jobs_(parts.executor),
+      parts_{parts.store, parts.shadow, parts.hashing, jobs_, parts.log},
       settings_(settings),
-      requests_(parts.store, parts.executor, request_settings(settings)),
-      service_(parts.executor, parts.log, requests_, settings.service, settings.options.cooldown,
+      requests_(parts.store, jobs_, request_settings(settings)),
+      service_(jobs_, parts.log, requests_, settings.service, settings.options.cooldown,
                settings.options.uploads),
-      pool_(parts.executor, settings.options.memory),
-      catalog_(make_catalog(requests_, parts.executor, catalog_settings(settings),
+      pool_(jobs_, settings.options.memory),
+      catalog_(make_catalog(requests_, jobs_, catalog_settings(settings),
                             [this](const Key& key) {
                               ++hidden_keys_;
                               Fields fields = Fields::object();
@@ -56,14 +57,18 @@ BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSetting
                               fields["detail"] = "not shown: this key can't be a path";
                               parts_.log.event(Level::warning, "key_hidden", std::move(fields));
                             })),
-      path_locks_(parts.executor),
-      open_files_(parts.executor),
+      path_locks_(jobs_),
+      open_files_(jobs_),
       drain_(make_drain()),
-      started_(parts.executor.clock().now()) {
+      started_(jobs_.clock().now()) {
   if (settings.service.state != ServiceState::local_only) drain_->start();
 }
 
-BucketFileSystem::~BucketFileSystem() = default;
+BucketFileSystem::~BucketFileSystem() {
+  drain_->stop();
+  requests_.cancel();
+  jobs_.stop();
+}
 
 WriterParts BucketFileSystem::writer_parts() {
   return {parts_.store,   parts_.shadow, pool_,    parts_.executor,

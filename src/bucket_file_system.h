@@ -20,6 +20,7 @@
 #include "src/open_file.h"
 #include "src/path_locks.h"
 #include "src/service.h"
+#include "src/tracked_executor.h"
 
 namespace spillway {
 
@@ -179,7 +180,8 @@ class BucketFileSystem final : public FileSystem {
   void content_changed(const Path& path);
   void entry_changed(const Path& path);
 
-  const EngineParts parts_;
+  TrackedExecutor jobs_;     // all jobs of this mount
+  const EngineParts parts_;  // with jobs_ as its executor
   const EngineSettings settings_;
   Requests requests_;
   Service service_;

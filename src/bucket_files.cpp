@@ -21,6 +21,14 @@ WriterSettings writer_settings(const SpillwayOptions& options, const PartGrid& g
   return settings;
 }
 
+// Whether every byte of [offset, end) is in one of the ranges, which rise.
+bool is_covered(const std::vector<ByteRange>& ranges, std::uint64_t offset, std::uint64_t end) {
+  for (const ByteRange& range : ranges) {
+    if (offset >= range.offset && offset < range.end()) offset = range.end();
+  }
+  return offset >= end;
+}
+
 StorageReport pending_report(const Path& path) {
   StorageReport report;
   report.storage = Storage::pending;
@@ -134,6 +142,12 @@ Result<Opened> BucketFileSystem::add_handle(const FilePointer& file, const OpenF
     if (writer) TRY(writer->truncate(0));
   }
   auto state = file->state.lock();
+  const bool is_split = state->local && state->local->storage == Storage::split;
+  if (is_split && flags.write && !flags.truncate && !state->writer) {
+    return fail(ErrorCode::server_error,
+                "a part of the file is in an unfinished upload to B2: it can be changed once it has "
+                "drained");
+  }
   ++state->handles;
   state->flush_answered = false;
   const bool is_new = state->report.storage == Storage::pending && !state->remote && !state->local;
@@ -156,7 +170,8 @@ Result<Opened> BucketFileSystem::add_handle(const FilePointer& file, const OpenF
   opened.attributes = attributes_of(*state);
   // Bytes of a file that is being written are asked for anew each time: the kernel has one cache
   // for all handles of a file, and knows nothing of what a direct write did.
-  opened.direct_io = state->writer != nullptr;
+  // The kernel would also ask for more of a split file than its reader wants.
+  opened.direct_io = state->writer != nullptr || is_split;
   opened.keep_cache = false;
   return opened;
 }
@@ -165,7 +180,11 @@ Result<Opened> BucketFileSystem::add_handle(const FilePointer& file, const OpenF
 
 Result<std::size_t> BucketFileSystem::read(FileHandle& handle, std::uint64_t offset,
                                            std::span<std::byte> bytes) {
-  const auto writer = handle.file->state.lock()->writer;
+  const auto writer = [&] {
+    auto state = handle.file->state.lock();
+    const bool is_split = state->local && state->local->storage == Storage::split;
+    return is_split ? nullptr : state->writer;
+  }();
   if (writer) return writer->read(offset, bytes);
   return read_stored(handle.file, offset, bytes);
 }
@@ -177,11 +196,9 @@ Result<std::size_t> BucketFileSystem::read_stored(const FilePointer& file, std::
   {
     auto state = file->state.lock();
     if (state->local && state->local->storage == Storage::split) {
-      const auto within = [&](const ByteRange& range) {
-        return offset >= range.offset && offset < range.end();
-      };
-      if (offset >= state->local->size) return std::size_t{0};
-      if (std::ranges::none_of(state->local->ranges, within)) {
+      const std::uint64_t size = state->local->size;
+      const std::uint64_t end = std::min<std::uint64_t>(size, offset + bytes.size());
+      if (!is_covered(state->local->ranges, offset, end)) {
         return fail(ErrorCode::server_error, "this part of the file is in an unfinished upload to "
                                              "B2, which can be read once it is finished");
       }
@@ -264,7 +281,8 @@ void BucketFileSystem::drop_if_unused(const FilePointer& file) {
   auto files = open_files_.lock();
   auto state = file->state.lock();
   if (state->writing_handles == 0 && !state->is_held) {
-    if (state->is_unlinked && state->writer && state->handles == 0) {
+    // What could not be published, or lost its name, is dropped with the last handle.
+    if (state->writer && state->writer->is_dirty() && state->handles == 0) {
       parts_.executor.submit([writer = state->writer] { writer->discard(); });
     }
     if (!state->writer || !state->writer->is_dirty() || state->handles == 0) state->writer.reset();

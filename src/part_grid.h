@@ -14,8 +14,9 @@ namespace spillway {
 
 class PartGrid {
  public:
+  // B2 refuses parts below kSmallestPart: src/options.cpp sees to it that `first_size` is above.
   PartGrid(std::uint64_t first_size, std::uint64_t largest)
-      : first_(std::max(first_size, kSmallestPart)), largest_(std::max(largest, first_)) {}
+      : first_(first_size), largest_(std::max(largest, first_size)) {}
 
   [[nodiscard]] std::uint64_t first_size() const { return first_; }
   [[nodiscard]] std::uint64_t largest_size() const { return largest_; }

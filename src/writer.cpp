@@ -139,19 +139,26 @@ void Writer::discard() {
   auto turn = turn_.lock();
   auto lock = state_.lock();
   lock->failure.reset();
-  static_cast<void>(cut_to(lock, 0));
   lock->draft.reset();
+  static_cast<void>(cut_to(lock, 0));
   lock->dirty_content = false;
 }
 
 // --- writing
 
 Result<> Writer::write_locked(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes) {
+  if (lock->broken) return fail(*lock->broken);
   if (lock->failure) return fail(*lock->failure);
   if (bytes.empty()) return {};
   if (offset + bytes.size() > settings_.grid.largest_file()) {
     return fail(ErrorCode::too_large, "larger than the largest file that --part-size allows");
   }
+  Result<> done = write_pieces(lock, offset, bytes);
+  if (!done.ok()) lock->broken = done.error();
+  return done;
+}
+
+Result<> Writer::write_pieces(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes) {
   if (offset > lock->extents.size()) TRY(extend(lock, offset));
   while (!bytes.empty()) {
     const PartNumber number = settings_.grid.part_at(offset);
@@ -355,6 +362,7 @@ Result<> Writer::cut_to(Lock& lock, std::uint64_t size) {
   }
   if (size == 0) {
     reset_run(lock);
+    lock->broken.reset();
     lock->buffers.clear();
     lock->dirty.clear();
     lock->extents.resize(0, Source::ram);

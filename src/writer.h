@@ -88,7 +88,8 @@ class Writer : public std::enable_shared_from_this<Writer> {
                                         const ShadowRecord& record, Describe describe);
   ~Writer();
 
-  // All of `bytes` or an error; the first error stays. Waits for memory when B2 is slower.
+  // All of `bytes` or an error; the first error stays: nothing is published after it, so that no
+  // file is ever short without its writer knowing. Waits for memory when B2 is slower.
   // too_large past the largest file that --part-size and --memory allow.
   Result<> write(std::uint64_t offset, std::span<const std::byte> bytes);
   // At the end of the file, whatever it is.
@@ -151,7 +152,8 @@ class Writer : public std::enable_shared_from_this<Writer> {
     std::shared_ptr<Reader> base_reader;
     std::optional<RemoteVersion> intermediate;  // made by this writer; goes with the next commit
     bool dirty_content = false;
-    std::optional<Error> failure;  // sticky
+    std::optional<Error> failure;  // sticky: of the last commit
+    std::optional<Error> broken;   // sticky: a write was refused, so what there is is not the file
   };
   using Lock = Guarded<State>::Locked;
 
@@ -160,6 +162,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
 
   // writer.cpp: bytes. `lock` is held on entry and return, and released while waiting.
   Result<> write_locked(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes);
+  Result<> write_pieces(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes);
   Result<> write_part(Lock& lock, PartNumber number, std::uint64_t offset,
                       std::span<const std::byte> bytes);
   Result<> extend(Lock& lock, std::uint64_t size);

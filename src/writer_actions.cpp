@@ -221,7 +221,7 @@ void Writer::do_look(Lock& lock) {
 
 void Writer::do_abort(Lock& lock, const UploadId& id) {
   const Key key = lock->run->described_at_start.path.text();
-  parts_.executor.submit([&parts = parts_, key, id] {
+  parts_.executor.submit([parts = parts_, key, id] {
     Result<> aborted;
     for (int tries = 0; tries < kAbortTries; ++tries) {
       aborted = parts.store.abort_upload(key, id, {.fresh_connection = tries > 0, .cancel = {}});

@@ -22,6 +22,7 @@ Result<CommitResult> Writer::commit(const CommitRequest& request) {
 }
 
 Result<CommitResult> Writer::commit_locked(Lock& lock, const CommitRequest& request) {
+  if (lock->broken) return fail(*lock->broken);
   // An upload that was lost stays lost; a shadow that was full may have room now.
   const bool is_final = !lock->run || lock->run->upload.is_ended();
   if (lock->failure && is_final) return fail(*lock->failure);
@@ -252,7 +253,7 @@ void Writer::log_outcome(State& state, const CommitRequest& request, const Stora
 }
 
 void Writer::remove_version(const Key& key, const VersionId& version) {
-  parts_.executor.submit([&parts = parts_, key, version] {
+  parts_.executor.submit([parts = parts_, key, version] {
     for (int tries = 0; tries < kRemovalTries; ++tries) {
       const auto removed = parts.store.delete_object(key, version, {});
       if (removed.ok() || removed.error().code == ErrorCode::not_found) return;

@@ -1,7 +1,6 @@
 #include "tests/support/seeded_executor.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -35,16 +34,12 @@ struct SeededExecutor::Fiber {
   std::unique_ptr<std::byte[]> stack = take_stack();
   Job job;
   bool is_ready = false;
-  bool has_started = false;
   bool timed_out = false;
   std::uint64_t waits = 0;  // so that an old timer knows that its wait is over
   void* fake_stack = nullptr;
 };
 
 namespace {
-
-// Unwinds a fiber whose process has crashed.
-struct Crashed {};
 
 // ASan has to be told of every switch of stacks.
 void before_switch([[maybe_unused]] void** save, [[maybe_unused]] const void* stack,
@@ -78,7 +73,6 @@ class SeededMonitor final : public Monitor {
   explicit SeededMonitor(SeededExecutor& executor) : executor_(executor) {}
 
   void lock() override {
-    if (executor_.has_crashed()) return;
     while (is_locked_) {
       lockers_.push_back(executor_.current_);
       executor_.block(*executor_.current_);
@@ -90,14 +84,12 @@ class SeededMonitor final : public Monitor {
     wake_all(lockers_);
   }
   void wait() override {
-    executor_.leave_if_crashed();
     waiters_.push_back(executor_.current_);
     unlock();
     executor_.block(*executor_.current_);
     lock();
   }
   bool wait_until(Instant deadline) override {
-    executor_.leave_if_crashed();
     SeededExecutor::Fiber& self = *executor_.current_;
     waiters_.push_back(&self);
     unlock();
@@ -121,7 +113,9 @@ class SeededMonitor final : public Monitor {
   std::vector<SeededExecutor::Fiber*> waiters_;
 };
 
-SeededExecutor::SeededExecutor(std::uint64_t seed) : generator_(seed) {}
+SeededExecutor::SeededExecutor(std::uint64_t seed, Duration start) : generator_(seed) {
+  clock_.time = start;
+}
 
 SeededExecutor::~SeededExecutor() {
   for (auto& fiber : fibers_) {
@@ -159,13 +153,8 @@ void SeededExecutor::enter(unsigned high, unsigned low) {
   const auto address = (std::uintptr_t{high} << 32U) | low;
   auto* fiber = reinterpret_cast<Fiber*>(address);
   after_switch_to_fiber(nullptr);
-  fiber->has_started = true;
-  try {
-    fiber->job();
-  } catch (const Crashed&) {  // what the crash interrupted is not finished
-  }
+  fiber->job();
   fiber->job = nullptr;
-  fiber->has_started = false;
   ++fiber->waits;
   SeededExecutor& executor = *fiber->executor;
   --executor.live_;
@@ -202,9 +191,6 @@ void SeededExecutor::run(Job job) {
     fiber->is_ready = false;
     resume(*fiber);
   }
-  for (std::size_t i = 0; i < fibers_.size(); ++i) {
-    if (fibers_[i]->has_started) resume(*fibers_[i]);
-  }
 }
 
 void SeededExecutor::resume(Fiber& fiber) {
@@ -229,14 +215,9 @@ void SeededExecutor::switch_to_scheduler() {
   after_switch_to_fiber(self.fake_stack);
 }
 
-void SeededExecutor::leave_if_crashed() const {
-  if (crashed_ && std::uncaught_exceptions() == 0) throw Crashed{};
-}
-
 void SeededExecutor::block(Fiber& fiber) {
   ++fiber.waits;
   switch_to_scheduler();
-  leave_if_crashed();
 }
 
 void SeededExecutor::block_until(Instant deadline) {
@@ -244,7 +225,6 @@ void SeededExecutor::block_until(Instant deadline) {
   ++self.waits;
   sleepers_.emplace(deadline, std::pair(&self, self.waits));
   switch_to_scheduler();
-  leave_if_crashed();
 }
 
 void SeededExecutor::wake(Fiber& fiber) {
@@ -281,8 +261,7 @@ bool SeededExecutor::wake_next_timer() {
 }
 
 void SeededExecutor::sleep(Duration duration) {
-  leave_if_crashed();
-  if (!crashed_) block_until(clock_.now() + duration);
+  block_until(clock_.now() + duration);
 }
 
 void SeededExecutor::crash() {
@@ -290,7 +269,7 @@ void SeededExecutor::crash() {
   ready_.clear();
   timers_.clear();
   sleepers_.clear();
-  if (current_ != nullptr) leave_if_crashed();
+  if (current_ != nullptr) switch_to_scheduler();
 }
 
 }  // namespace spillway::testing

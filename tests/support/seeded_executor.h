@@ -27,7 +27,8 @@ class Deadlock : public std::runtime_error {
 
 class SeededExecutor final : public Executor {
  public:
-  explicit SeededExecutor(std::uint64_t seed);
+  // `start`: what the clock says at first.
+  explicit SeededExecutor(std::uint64_t seed, Duration start = {});
   ~SeededExecutor() override;
 
   // Runs `job` and all that it submits until nothing is left to run now or later. Timers that are
@@ -44,9 +45,9 @@ class SeededExecutor final : public Executor {
   [[nodiscard]] std::uint64_t random() { return generator_(); }
   // Evenly from [0, limit).
   [[nodiscard]] std::uint64_t random_below(std::uint64_t limit) { return generator_() % limit; }
-  // Ends everything, as a crash of the process does: no fiber goes past the point where it waits.
-  // (They are unwound, so that nothing leaks: what destructors do must have no effect outside.)
-  // Called from within a fiber it does not return.
+  // Ends everything, as a crash of the process does: fibers are dropped where they wait, and nothing
+  // of theirs is destroyed. What they hold leaks: run crashes in processes that end soon. Called
+  // from within a fiber it does not return.
   void crash();
   [[nodiscard]] bool has_crashed() const { return crashed_; }
   // Jobs and timers submitted and not ended.
@@ -72,7 +73,6 @@ class SeededExecutor final : public Executor {
   void block_until(Instant deadline);
   bool wake_next_timer();
   void resume(Fiber& fiber);
-  void leave_if_crashed() const;  // by an exception, unless one is under way
   void switch_to_scheduler();
 
   std::mt19937_64 generator_;

@@ -1,0 +1,417 @@
+// The whole engine - writers, shadow, drain, catalog - over a simulated clock, network and disk.
+// Programs write, rename and delete; the network fails, the disk fails, the power goes; after each
+// crash the mount starts again. In the end the network is well, the shadow drains, and every file
+// must be in the bucket as it was acknowledged.
+//
+// SPILLWAY_RUNS=N runs N seeds, SPILLWAY_SEED=N replays one; SPILLWAY_TRACE=1 tells what happens.
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <map>
+#include <set>
+
+#include "s3/hash.h"
+#include "src/engine.h"
+#include "tests/support/memory_disk.h"
+#include "tests/support/memory_store.h"
+#include "tests/support/seeded_executor.h"
+
+namespace spillway::testing {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr std::uint64_t kPart = 64;
+// A file's content; nullopt: there is none.
+using Content = std::optional<std::string>;
+
+// What may be under a name: exactly one content once a call has returned ok, the old ones and the
+// new one after a call that failed or was interrupted.
+using Allowed = std::set<Content>;
+
+class CurrentClock final : public Clock {
+ public:
+  Instant now() const override { return clock->now(); }
+  WallTime wall() const override { return clock->wall(); }
+  const Clock* clock = nullptr;
+};
+
+enum class Weather : std::uint8_t { fine, flaky, down };
+
+class Simulation {
+ public:
+  explicit Simulation(std::uint64_t seed) : seed_(seed), choices_(seed) {
+    MemoryStoreRules rules;
+    rules.smallest_part = 1;
+    executor_ = std::make_unique<SeededExecutor>(seed);
+    clock_.clock = &executor_->clock();
+    store_ = std::make_unique<MemoryStore>(clock_, rules);
+    store_->fail_before([this](StoreVerb verb, const Key&, int) { return before(verb); });
+    store_->fail_after([this](StoreVerb verb, const Key&, int) { return after(verb); });
+    names_ = {"a", "b", "d/c", ".x.abc123", "d/e"};
+    for (const std::string& name : names_) allowed_[name] = {Content{}};
+  }
+
+  void run() {
+    const int lives = static_cast<int>(1 + below(3));
+    for (int life = 0; life < lives; ++life) live(life);
+    end();
+  }
+
+ private:
+  std::uint64_t below(std::uint64_t limit) { return choices_() % limit; }
+  bool chance(std::uint64_t percent) { return below(100) < percent; }
+
+  // --- network
+
+  std::optional<Error> before(StoreVerb) {
+    executor_->sleep(milliseconds(below(40)));
+    if (weather_ == Weather::down || (weather_ == Weather::flaky && chance(15))) return failure();
+    return std::nullopt;
+  }
+  std::optional<Error> after(StoreVerb) {
+    executor_->sleep(milliseconds(below(40)));
+    if (weather_ == Weather::flaky && chance(8)) {
+      return Error{.code = ErrorCode::timeout, .detail = "lost answer", .request_id = {},
+                   .cause = Cause::ambiguous, .retry_after = {}};
+    }
+    return std::nullopt;
+  }
+  Error failure() {
+    constexpr ErrorCode kCodes[] = {ErrorCode::network_error, ErrorCode::server_error,
+                                    ErrorCode::timeout, ErrorCode::rate_limited,
+                                    ErrorCode::auth_error, ErrorCode::cap_exceeded};
+    Error error;
+    error.code = kCodes[below(std::size(kCodes))];
+    error.detail = "simulated";
+    return error;
+  }
+  void change_weather(const std::shared_ptr<bool>& is_over) {
+    while (!*is_over) {
+      weather_ = static_cast<Weather>(below(3));
+      trace("weather", std::to_string(static_cast<int>(weather_)), std::nullopt);
+      executor_->sleep(seconds(1 + below(40)));
+    }
+  }
+
+  // --- one mount's life
+
+  EngineSettings settings() {
+    EngineSettings settings;
+    settings.bucket = "bucket";
+    SpillwayOptions& options = settings.options;
+    options.part_size = kPart;
+    options.memory = kPart * 16;
+    options.retry_for = seconds(below(2) * 10);
+    options.name_retry_for = seconds(below(2) * 2);
+    options.cooldown = seconds(5);
+    options.shadow_reserve = 0;
+    return settings;
+  }
+
+  void live(int life) {
+    if (life > 0) {
+      executor_ = std::make_unique<SeededExecutor>(seed_ * 31 + static_cast<unsigned>(life),
+                                                   last_instant_);
+      clock_.clock = &executor_->clock();
+    }
+    const bool crashes = chance(60);
+    if (chance(10)) {
+      disk_.fail({.call = {}, .nth = 1 + below(200), .system_errno = chance(50) ? ENOSPC : EIO});
+    }
+    trace("mount", crashes ? "to crash" : "to end", std::nullopt);
+    executor_->run([&] {
+      auto shadow = open_shadow(disk_, {.identity = "sim/bucket", .reserve_bytes = 0}, *executor_,
+                                *hashing_, no_log());
+      if (!shadow.ok()) return;  // the disk failed right away: the next life tries again
+      auto file_system = make_file_system(
+          {*store_, **shadow, *hashing_, *executor_, no_log()}, settings());
+      use(*file_system, crashes);
+      weather_ = Weather::fine;
+      file_system->shut_down(seconds(60));
+      static_cast<void>((*shadow)->close_cleanly());
+    });
+    disk_.heal();
+    last_instant_ = executor_->clock().now().time_since_epoch();
+    if (executor_->has_crashed() && chance(50)) {
+      disk_.power_cut(choices_());
+    } else {
+      disk_.process_ends();
+    }
+    if (executor_->has_crashed()) static_cast<void>(executor_.release());  // see crash()
+  }
+
+  // Programs at work on names of their own, in bad weather.
+  void use(FileSystem& file_system, bool crashes) {
+    const auto is_over = std::make_shared<bool>(false);
+    executor_->submit([this, is_over] { change_weather(is_over); });
+    if (crashes) {
+      executor_->submit([this, is_over] {
+        executor_->sleep(milliseconds(below(60'000)));
+        if (!*is_over) executor_->crash();
+      });
+    }
+    Guarded<int> working(*executor_, 2);
+    const auto work = [&](std::vector<std::string> own) {
+      for (int i = 0; i < 6; ++i) do_something(file_system, own);
+      auto count = working.lock();
+      --*count;
+      count.notify_all();
+    };
+    executor_->submit([&] { work({"a", "d/c", ".x.abc123"}); });
+    executor_->submit([&] { work({"b", "d/e"}); });
+    auto count = working.lock();
+    count.wait([&] { return *count == 0; });
+    *is_over = true;
+  }
+
+  // --- what programs do
+
+  void do_something(FileSystem& file_system, const std::vector<std::string>& own) {
+    executor_->sleep(milliseconds(below(8'000)));
+    const std::string name = own[below(own.size())];
+    switch (below(8)) {
+      case 0:
+      case 1:
+      case 2: return write_new(file_system, name);
+      case 3: return change(file_system, name);
+      case 4: return rename(file_system, name, own[below(own.size())]);
+      case 5: return remove(file_system, name);
+      case 6: return touch(file_system, name);
+      default: return read_back(file_system, name);
+    }
+  }
+
+  std::string random_bytes(std::size_t size) {
+    std::string bytes(size, ' ');
+    for (char& c : bytes) c = static_cast<char>('a' + below(26));
+    return bytes;
+  }
+  static std::span<const std::byte> bytes_of(const std::string& text) {
+    return std::as_bytes(std::span(text));
+  }
+  // An operation that may leave either: from its start, since a crash may come in the middle.
+  void maybe(const std::string& name, const Content& content) {
+    trace("maybe", name, content);
+    allowed_[name].insert(content);
+  }
+  void surely(const std::string& name, const Content& content) {
+    trace("surely", name, content);
+    allowed_[name] = {content};
+  }
+  void trace(const char* what, const std::string& name, const Content& content) const {
+    if (!traces_) return;
+    const double now = static_cast<double>(to_milliseconds(
+                           executor_->clock().now().time_since_epoch())) / 1e3;
+    std::fprintf(stderr, "%8.3f %s %s %s\n", now, what, name.c_str(),
+                 content ? (std::to_string(content->size()) + " " + content->substr(0, 12)).c_str()
+                         : "nothing");
+  }
+
+  void write_new(FileSystem& file_system, const std::string& name) {
+    const std::string content = random_bytes(below(6 * kPart));
+    maybe(name, content);
+    maybe(name, "");
+    OpenFlags flags{.read = true, .write = true, .truncate = true};
+    flags.exclusive = name.starts_with('.');
+    const auto opened = file_system.create(*Path::parse(name), 0644, flags, {});
+    if (!opened.ok()) return;
+    std::string written;
+    bool well = true;
+    while (written.size() < content.size() && well) {
+      const std::string piece = content.substr(written.size(), 1 + below(100));
+      well = file_system.write(*opened->handle, written.size(), bytes_of(piece)).ok();
+      if (well) written += piece;
+      if (well && chance(5)) {
+        maybe(name, written);
+        if (file_system.fsync(*opened->handle).ok()) {
+          surely(name, written);
+          maybe(name, content);
+        }
+      }
+    }
+    finish(file_system, opened->handle, name, content, well);
+  }
+
+  // close(2): FLUSH tells, RELEASE follows.
+  void finish(FileSystem& file_system, FileHandle* handle, const std::string& name,
+              const std::string& content, bool well) {
+    const bool flushed = file_system.flush(*handle, {}).ok();
+    // A held temporary name may be lost by a crash until it is renamed or its time is up.
+    if (well && flushed && !content.empty() && !name.starts_with('.')) surely(name, content);
+    file_system.release(handle);
+  }
+
+  void change(FileSystem& file_system, const std::string& name) {
+    const auto opened =
+        file_system.open(*Path::parse(name), {.read = true, .write = true}, {});
+    if (!opened.ok()) return;
+    const Content before = read_all(file_system, *opened->handle);
+    if (!before || !allowed_[name].contains(before)) {
+      EXPECT_FALSE(before.has_value())
+          << name << " reads as" << to_text({before}) << "\nallowed is" << to_text(allowed_[name]);
+      file_system.release(opened->handle);
+      return;
+    }
+    std::string content = *before;
+    const std::size_t at = chance(50) ? content.size() : below(content.size() + 1);
+    const std::string piece = random_bytes(1 + below(2 * kPart));
+    content.resize(std::max(content.size(), at + piece.size()));
+    content.replace(at, piece.size(), piece);
+    maybe(name, content);
+    const bool well = file_system.write(*opened->handle, at, bytes_of(piece)).ok();
+    if (!well) maybe(name, before);
+    finish(file_system, opened->handle, name, content, well);
+  }
+
+  Content read_all(FileSystem& file_system, FileHandle& handle) {
+    std::string content(16 * kPart, ' ');
+    const auto got = file_system.read(handle, 0, std::as_writable_bytes(std::span(content)));
+    if (!got.ok()) return std::nullopt;
+    content.resize(*got);
+    return content;
+  }
+
+  void read_back(FileSystem& file_system, const std::string& name) {
+    const auto opened = file_system.open(*Path::parse(name), {.read = true}, {});
+    if (!opened.ok()) return;
+    const Content content = read_all(file_system, *opened->handle);
+    trace("read", name, content);
+    if (content) {
+      EXPECT_TRUE(allowed_[name].contains(content))
+          << name << " reads as " << content->size() << " bytes\n  " << *content
+          << "\nallowed is" << to_text(allowed_[name]);
+    }
+    file_system.release(opened->handle);
+  }
+
+  void rename(FileSystem& file_system, const std::string& from, const std::string& to) {
+    if (from == to) return;
+    const Allowed before = allowed_[from];
+    for (const Content& content : before) maybe(to, content);
+    maybe(from, std::nullopt);
+    const auto renamed =
+        file_system.rename(*Path::parse(from), *Path::parse(to), RenameMode::replace);
+    if (!renamed.ok()) return;
+    allowed_[to] = before;
+    if (before.size() > 1) allowed_[to].erase(std::nullopt);
+    surely(from, std::nullopt);
+  }
+
+  void remove(FileSystem& file_system, const std::string& name) {
+    maybe(name, std::nullopt);
+    const auto removed = file_system.unlink(*Path::parse(name));
+    if (removed.ok()) surely(name, std::nullopt);
+  }
+
+  void touch(FileSystem& file_system, const std::string& name) {
+    AttributeChange change;
+    change.mtime = WallTime(seconds(1'000'000'000 + below(1'000'000)));
+    static_cast<void>(file_system.set_attributes(*Path::parse(name), nullptr, change, {}));
+  }
+
+  // --- the end: everything must be in the bucket
+
+  void end() {
+    weather_ = Weather::fine;
+    executor_ = std::make_unique<SeededExecutor>(seed_ + 77, last_instant_);
+    clock_.clock = &executor_->clock();
+    executor_->run([&] {
+      auto shadow = open_shadow(disk_, {.identity = "sim/bucket", .reserve_bytes = 0}, *executor_,
+                                *hashing_, no_log());
+      ASSERT_TRUE(shadow.ok()) << shadow.error().detail;
+      auto file_system = make_file_system(
+          {*store_, **shadow, *hashing_, *executor_, no_log()}, settings());
+      for (int i = 0; i < 600 && (*shadow)->usage().files > 0; ++i) executor_->sleep(seconds(1));
+      EXPECT_EQ((*shadow)->usage().files, 0U) << "the shadow did not drain";
+      executor_->sleep(seconds(30));
+      file_system->shut_down(seconds(60));
+    });
+    for (const std::string& name : names_) check(name);
+    for (const auto& upload : store_->uploads()) {
+      EXPECT_TRUE(upload.parts.empty()) << "an upload is left over: " << upload.key;
+    }
+  }
+
+  void check(const std::string& name) {
+    const Content content = store_->content(name);
+    if (allowed_[name].contains(content) || is_conflict_copy(name)) return;
+    ADD_FAILURE() << name << " is in the bucket as "
+                  << to_text({content}) << "\nallowed is" << to_text(allowed_[name]);
+  }
+  static std::string to_text(const Allowed& contents) {
+    std::string text;
+    for (const Content& each : contents) {
+      text += each ? "\n  " + std::to_string(each->size()) + " bytes " + *each : "\n  nothing";
+    }
+    return text;
+  }
+
+  // A conflict keeps both: then the acknowledged content is under the other name.
+  bool is_conflict_copy(const std::string& name) {
+    for (const auto& version : store_->versions()) {
+      if (version.newest && version.key.starts_with(name + " (conflict ") &&
+          allowed_[name].contains(version.bytes)) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  const bool traces_ = std::getenv("SPILLWAY_TRACE") != nullptr;
+  const std::uint64_t seed_;
+  std::mt19937_64 choices_;
+  CurrentClock clock_;
+  std::unique_ptr<SeededExecutor> executor_;
+  std::unique_ptr<Hashing> hashing_ = s3::make_hashing();
+  std::unique_ptr<MemoryStore> store_;
+  MemoryDisk disk_;
+  Duration last_instant_{};
+  Weather weather_ = Weather::fine;
+  std::vector<std::string> names_;
+  std::map<std::string, Allowed> allowed_;
+};
+
+std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
+void run_seeds(std::uint64_t first, std::uint64_t count) {
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    SCOPED_TRACE("SPILLWAY_SEED=" + std::to_string(seed));
+    try {
+      Simulation(seed).run();
+    } catch (const Deadlock& deadlock) {
+      ADD_FAILURE() << deadlock.what();
+    }
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+// Crashes leak what the crashed process held, so that a child process runs each batch.
+TEST(Engine, LosesNothingAcknowledged) {
+  if (const std::uint64_t seed = number_from("SPILLWAY_SEED", 0); seed != 0) {
+    return run_seeds(seed, 1);
+  }
+  constexpr std::uint64_t kBatch = 500;
+  const std::uint64_t runs = number_from("SPILLWAY_RUNS", 1'000);
+  for (std::uint64_t first = 1; first <= runs; first += kBatch) {
+    const pid_t child = fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) {
+      run_seeds(first, std::min(kBatch, runs - first + 1));
+      std::fflush(nullptr);
+      _exit(HasFailure() ? 1 : 0);
+    }
+    int status = 0;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << "a seed of this batch failed";
+  }
+}
+
+}  // namespace
+}  // namespace spillway::testing
