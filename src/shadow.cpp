@@ -16,6 +16,7 @@
 #include "src/shadow_mark.h"
 #include "src/shadow_recovery.h"
 #include "src/shadow_space.h"
+#include "src/shadow_stock.h"
 
 namespace spillway {
 
@@ -52,7 +53,7 @@ class LocalShadow final : public Shadow {
   Result<> forget_upload(const UploadId& id) override { return ledger_.forget(id); }
   [[nodiscard]] std::vector<LedgerEntry> orphaned_uploads() const override;
 
-  Result<> close_cleanly() override { return mark_clean_end(disk_); }
+  Result<> close_cleanly() override;
 
  private:
   using Urgency = ShadowIndex::Urgency;
@@ -74,6 +75,7 @@ class LocalShadow final : public Shadow {
   DirectorySync parts_;
   ShadowLedger ledger_;
   mutable Guarded<ShadowIndex> index_;
+  ShadowStock stock_;
 };
 
 LocalShadow::LocalShadow(Disk& disk, const ShadowSettings& settings, Executor& executor,
@@ -84,7 +86,9 @@ LocalShadow::LocalShadow(Disk& disk, const ShadowSettings& settings, Executor& e
       drafts_(disk, executor, kDrafts),
       parts_(disk, executor, kParts),
       ledger_(disk, executor, hash),
-      index_(executor) {}
+      index_(executor),
+      stock_(disk, executor, drafts_, journal_.directory(),
+             [this] { return id_of(index_.lock()->next_number()); }) {}
 
 Result<> LocalShadow::start(const ShadowSettings& settings, const TextHash& hash, Log& log) {
   const bool after_crash = TRY(take_possession(disk_, settings.identity, log));
@@ -100,9 +104,7 @@ Result<> LocalShadow::start(const ShadowSettings& settings, const TextHash& hash
 // --- drafts
 
 Result<std::unique_ptr<ShadowDraft>> LocalShadow::create_draft() {
-  std::string id = id_of(index_.lock()->next_number());
-  auto file = TRY(disk_.create(in(kDrafts, id)));
-  return std::make_unique<LocalDraft>(disk_, space_, drafts_, std::move(id), std::move(file));
+  return std::make_unique<LocalDraft>(disk_, space_, drafts_, TRY(stock_.take()));
 }
 
 Result<std::unique_ptr<ShadowDraft>> LocalShadow::copy_to_draft(const ShadowRecord& record) {
@@ -140,7 +142,10 @@ Result<> check_publishable(LocalDraft& draft, const ShadowRecord& record) {
 Result<ShadowRecord> LocalShadow::publish(ShadowDraft& given, ShadowRecord record) {
   auto& draft = static_cast<LocalDraft&>(given);  // all drafts of this shadow are
   TRY(check_publishable(draft, record));
-  TRY(draft.sync());
+  if (auto synced = draft.sync(); !synced) {
+    stock_.clear();
+    return fail(std::move(synced).error());
+  }
   const auto turn = ShadowTurn::take(index_, {record.path});
   TRY(settle_if_urgent(record.path));
   record.id = draft.id();
@@ -156,7 +161,10 @@ Result<> LocalShadow::store_draft(LocalDraft& draft, const ShadowRecord& record)
   const std::uint64_t charged = draft.charged();
   const std::uint64_t holes = wanted - std::min(wanted, charged);
   if (holes > 0) TRY(space_.take_within_limit(holes));
-  if (auto stored = journal_.store(record); !stored) {
+  const StockFile file = draft.take_record_file();
+  auto stored = file.file ? journal_.store_first(record, file) : journal_.store(record);
+  if (!stored) {
+    stock_.clear();
     space_.give_back(holes);
     if (!take_back(record, {record.path})) draft.distrust();
     return stored;
@@ -331,6 +339,11 @@ Result<std::unique_ptr<DiskFile>> LocalShadow::open_data(const ShadowRecord& rec
   const auto turn = TRY(ShadowTurn::take_record(index_, record.id));
   const auto entry = entry_of(record.id);
   return disk_.open(data_name(entry.place, entry.record));
+}
+
+Result<> LocalShadow::close_cleanly() {
+  stock_.clear();
+  return mark_clean_end(disk_);
 }
 
 std::vector<LedgerEntry> LocalShadow::orphaned_uploads() const {

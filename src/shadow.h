@@ -2,9 +2,10 @@
 // never a cache: nothing leaves it before B2 has confirmed it.
 //
 //   files/…       whole diverted files under their own paths, for people to copy out
-//   parts/ID      the ranges of split files, at the file's own offsets (sparse)
+//   parts/ID      the ranges of split files, at the file's own offsets (sparse); targets of symlinks
+//                 and the like; whole files whose place below files/ is taken (`a` beside `a/b`)
 //   drafts/ID     bytes of files that are still being written
-//   journal/ID    one record a file (src/shadow_record.h), with a checksum
+//   journal/ID    one record a file (src/shadow_record.h), with a checksum; empty: not used yet
 //   ledger/ID     uploads of ours that B2 may hold unfinished
 //   lost+found/   damaged records and data without a record: set aside, never deleted
 //   lock, spillway.json   who holds it, and which endpoint and bucket it belongs to
@@ -32,7 +33,8 @@
 namespace spillway {
 
 // The bytes of one diverted file while it is being written. Removed with the object, unless it was
-// published. Reads and writes by several threads are the caller's to order.
+// published; must not outlive the shadow. Reads and writes by several threads are the caller's to
+// order. Once published it can only be read.
 class ShadowDraft {
  public:
   virtual ~ShadowDraft() = default;
@@ -79,8 +81,11 @@ class Shadow {
   virtual Result<std::unique_ptr<ShadowDraft>> copy_to_draft(const ShadowRecord& record) = 0;
 
   // Durable on return, under record.path, replacing what the shadow had there (whose data is
-  // removed). Fills in id, sequence and the absolute location, see location_of(). A fault leaves
-  // the former record valid and the draft usable for another try.
+  // removed). Fills in id and sequence. invalid_argument when the draft's bytes are not what the
+  // record names: as many as `size` when local, every range when split.
+  // A fault leaves the former record valid and the draft publishable by another try, except that a
+  // draft whose bytes could not be synced must be written anew, and one that the disk may name
+  // already (its journal failed half-way) can't be written any more.
   virtual Result<ShadowRecord> publish(ShadowDraft& draft, ShadowRecord record) = 0;
 
   // Answers from memory.

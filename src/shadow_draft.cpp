@@ -9,18 +9,19 @@
 
 namespace spillway {
 
-LocalDraft::LocalDraft(Disk& disk, ShadowSpace& space, DirectorySync& directory, std::string id,
-                       std::unique_ptr<DiskFile> file)
+LocalDraft::LocalDraft(Disk& disk, ShadowSpace& space, DirectorySync& directory, StockPair files)
     : disk_(disk),
       space_(space),
       directory_(directory),
-      id_(std::move(id)),
-      file_(std::move(file)),
-      created_(directory.changed()) {}
+      id_(std::move(files.id)),
+      file_(std::move(files.draft.file)),
+      named_(files.draft.named),
+      record_(std::move(files.record)) {}
 
 LocalDraft::~LocalDraft() {
   if (published_) return;
   if (!distrusted_) (void)disk_.remove(layout::in(layout::kDrafts, id_));
+  if (record_.file != nullptr) (void)disk_.remove(layout::in(layout::kJournal, id_));
   space_.give_back(charged_);
 }
 
@@ -64,14 +65,12 @@ Result<> LocalDraft::truncate(std::uint64_t size) {
   return {};
 }
 
-// The bytes first: on a journaling file system that makes the name durable as well, and the second
-// sync finds nothing left to do.
 Result<> LocalDraft::sync() {
   TRY(file_->sync());
-  if (!created_) return {};
-  auto named = directory_.make_durable(*created_);
-  created_.reset();
-  if (!named) created_ = directory_.changed();
+  if (!named_) return {};
+  auto named = directory_.make_durable(*named_);
+  named_.reset();
+  if (!named) named_ = directory_.changed();
   return named;
 }
 

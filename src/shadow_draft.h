@@ -13,14 +13,14 @@
 #include "src/directory_sync.h"
 #include "src/shadow.h"
 #include "src/shadow_space.h"
+#include "src/shadow_stock.h"
 
 namespace spillway {
 
 class LocalDraft final : public ShadowDraft {
  public:
-  // `file` is drafts/ID, just created. The references outlive the draft.
-  LocalDraft(Disk& disk, ShadowSpace& space, DirectorySync& directory, std::string id,
-             std::unique_ptr<DiskFile> file);
+  // `directory` is that of drafts/. The references outlive the draft.
+  LocalDraft(Disk& disk, ShadowSpace& space, DirectorySync& directory, StockPair files);
   ~LocalDraft() override;
   LocalDraft(const LocalDraft&) = delete;
   LocalDraft& operator=(const LocalDraft&) = delete;
@@ -37,6 +37,8 @@ class LocalDraft final : public ShadowDraft {
   Result<> sync();
   Result<std::uint64_t> size() { return file_->size(); }
   [[nodiscard]] std::uint64_t charged() const { return charged_; }
+  // The empty file for its record; once only, nothing the second time.
+  [[nodiscard]] StockFile take_record_file() { return std::move(record_); }
 
   // A record names it: the file stays, and so does its charge, which is the record's now.
   void published();
@@ -56,7 +58,8 @@ class LocalDraft final : public ShadowDraft {
   DirectorySync& directory_;
   const std::string id_;
   std::unique_ptr<DiskFile> file_;
-  std::optional<DirectorySync::Ticket> created_;  // until the name is durable
+  std::optional<DirectorySync::Ticket> named_;  // until the name is durable
+  StockFile record_;
   std::map<std::uint64_t, std::uint64_t> covered_;  // start to end; apart from each other
   std::uint64_t charged_ = 0;
   bool published_ = false;

@@ -25,9 +25,21 @@ ShadowJournal::ShadowJournal(Disk& disk, Executor& executor, TextHash hash)
 
 // A record that could not be read back after a crash must not be acknowledged, so it is read back
 // here, from memory.
-Result<> ShadowJournal::store(const ShadowRecord& record) {
-  const std::string text = to_text(record, hash_);
+Result<std::string> ShadowJournal::readable_text(const ShadowRecord& record) const {
+  std::string text = to_text(record, hash_);
   TRY(record_from_text(text, hash_));
+  return text;
+}
+
+Result<> ShadowJournal::store_first(const ShadowRecord& record, const StockFile& file) {
+  const std::string text = TRY(readable_text(record));
+  TRY(file.file->write_at(0, std::as_bytes(std::span(text))));
+  TRY(file.file->sync());
+  return directory_.make_durable(file.named);
+}
+
+Result<> ShadowJournal::store(const ShadowRecord& record) {
+  const std::string text = TRY(readable_text(record));
   TRY(write_text(disk_, in(kJournal, record.id), text));
   return directory_.make_durable(directory_.changed());
 }
@@ -69,7 +81,8 @@ class JournalReader {
  private:
   Result<> take(const DiskEntry& entry) {
     const std::string& name = entry.name;
-    if (name.ends_with(kFresh)) {
+    const bool is_empty = entry.kind == DiskEntry::Kind::file && entry.size == 0;
+    if (name.ends_with(kFresh) || is_empty) {
       content_.leftovers.push_back(name);
       return {};
     }

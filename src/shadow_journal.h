@@ -1,7 +1,7 @@
 // The shadow's journal: one file a record, named after the record's id. What it holds decides what
 // the shadow holds; a change of it is the moment at which something is stored, or gone.
 //
-//   journal/ID           a record that is valid
+//   journal/ID           a record that is valid; empty: nothing, a file in stock
 //   journal/ID.removed   a record that is not any more; the next start removes what it left
 //
 // Any thread; changes of one id are the caller's to order.
@@ -16,6 +16,7 @@
 #include "src/disk.h"
 #include "src/hash.h"
 #include "src/shadow_record.h"
+#include "src/shadow_stock.h"
 
 namespace spillway {
 
@@ -30,6 +31,9 @@ class ShadowJournal {
   // Durable on return; replaces the record of that id all or nothing. After a failure either may be
   // found by the next start.
   Result<> store(const ShadowRecord& record);
+  // The same for the first record of an id, into its file from the stock: one sync. A power cut may
+  // leave a part of it, which counts as never written.
+  Result<> store_first(const ShadowRecord& record, const StockFile& file);
   // The record counts no more, durable on return. After a failure it may or may not.
   Result<> retire(const std::string& id);
   // Ends what retire() began, once the data is gone. Need not be durable.
@@ -39,7 +43,11 @@ class ShadowJournal {
   Result<> remove(const std::string& id);
   Result<> sync();
 
+  [[nodiscard]] DirectorySync& directory() { return directory_; }
+
  private:
+  Result<std::string> readable_text(const ShadowRecord& record) const;
+
   Disk& disk_;
   TextHash hash_;
   DirectorySync directory_;

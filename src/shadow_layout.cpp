@@ -101,14 +101,19 @@ bool is_free(Disk& disk, const std::string& name) {
   return !there && there.error().system_errno == ENOENT;
 }
 
-// Most directories are there already, so they are made only once the rename misses one.
+// Most directories are there already, so they are made only once the rename misses one; again when
+// somebody else, who removed the last file there, has taken them away meanwhile.
 Result<> move_to_path(Disk& disk, const std::string& from, const ShadowRecord& record) {
   const std::string to = data_name(Place::files, record);
   if (!is_free(disk, to)) return fail_errno(EEXIST, to);
   auto moved = disk.rename(from, to);
-  if (moved || moved.error().system_errno != ENOENT) return moved;
-  TRY(make_parents(disk, record.path));
-  return disk.rename(from, to);
+  constexpr int kMostTries = 4;
+  for (int tries = 1; tries < kMostTries && !moved && moved.error().system_errno == ENOENT; ++tries) {
+    auto made = make_parents(disk, record.path);
+    if (!made && made.error().system_errno != ENOENT) return made;
+    moved = disk.rename(from, to);
+  }
+  return moved;
 }
 
 }  // namespace

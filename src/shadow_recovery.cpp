@@ -118,6 +118,7 @@ void Recovery::number_on() {
     }
   }
   for (const auto& damaged : journal_.damaged) note(damaged.name);
+  for (const auto& name : journal_.leftovers) note(name);
   for (const auto* sizes : {&drafts_, &parts_}) {
     for (const auto& [id, size] : *sizes) note(id);
   }
@@ -216,8 +217,11 @@ Result<> Recovery::set_damaged_aside() {
   for (const auto& damaged : journal_.damaged) {
     const std::string kept = TRY(keep(in(kJournal, damaged.name), damaged.name + ".record"));
     journal_changed_ = true;
-    ++result_.counts.damaged;
-    log_.event(Level::error, "shadow_damaged",
+    // With its bytes still in drafts/ it was being written, and nobody was told that it was stored.
+    const bool interrupted = drafts_.contains(damaged.name);
+    if (!interrupted) ++result_.counts.damaged;
+    log_.event(interrupted ? Level::warning : Level::error,
+               interrupted ? "shadow_interrupted_write" : "shadow_damaged",
                {{"name", in(kJournal, damaged.name)},
                 {"detail", damaged.detail},
                 {"kept", disk_.absolute(kept)}});

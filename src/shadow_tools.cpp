@@ -77,6 +77,7 @@ Result<ShadowContent> ShadowTools::list() {
   }
   std::ranges::sort(content.items, {}, [](const ShadowItem& item) { return item.record.sequence; });
   for (const auto& damaged : journal.damaged) {
+    if (disk_.open(in(kDrafts, damaged.name))) continue;  // a mount is writing it just now
     content.damaged.push_back(disk_.absolute(in(kJournal, damaged.name)));
   }
   for (const auto& entry : TRY(disk_.list(kLostAndFound))) {

@@ -134,9 +134,10 @@ TEST_F(ShadowTest, NothingIsLeftOnceAllIsRemoved) {
   for (const auto& record : rig_.shadow->within(Path())) {
     ASSERT_TRUE(rig_.shadow->remove(record.id).ok());
   }
-  EXPECT_EQ(rig_.disk.files(), (std::vector<std::string>{"lock", "spillway.json"}));
-  EXPECT_TRUE(rig_.disk.list("files")->empty());
   EXPECT_EQ(rig_.shadow->usage().bytes, 0U);
+  ASSERT_TRUE(rig_.shadow->close_cleanly().ok());
+  EXPECT_EQ(rig_.disk.files(), (std::vector<std::string>{"clean", "lock", "spillway.json"}));
+  EXPECT_TRUE(rig_.disk.list("files")->empty());
 }
 
 TEST_F(ShadowTest, RenameKeepsTheIdAndReplacesTheTarget) {
@@ -189,6 +190,7 @@ TEST_F(ShadowTest, ADraftIsReadWrittenAndCut) {
 
 TEST_F(ShadowTest, ADraftGoesWithItsObject) {
   draft_of("text").reset();
+  rig_.kill();
   EXPECT_EQ(rig_.disk.files(), (std::vector<std::string>{"lock", "spillway.json"}));
 }
 
@@ -217,7 +219,7 @@ TEST_F(ShadowTest, AShortFileIsNeverPublished) {
 
 TEST_F(ShadowTest, ADraftCanBePublishedAgainAfterAFault) {
   auto draft = draft_of("text");
-  rig_.disk.fail({.call = DiskCall::create, .nth = 1, .system_errno = ENOSPC, .lasts = DiskFault::Lasts::once});
+  rig_.disk.fail({.call = DiskCall::write, .nth = 1, .system_errno = ENOSPC, .lasts = DiskFault::Lasts::once});
   EXPECT_EQ(rig_.shadow->publish(*draft, record_for("a", 4)).error().system_errno, ENOSPC);
   ASSERT_TRUE(draft->write(4, bytes("more")).ok());
   ASSERT_TRUE(rig_.shadow->publish(*draft, record_for("a", 8)).ok());
