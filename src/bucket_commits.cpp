@@ -77,6 +77,7 @@ void BucketFileSystem::settle(const FilePointer& file, const CommitRequest& requ
   remote.content_type = request.content_type;
   remote.metadata = result.metadata;
   remote.history = report;
+  remote.is_first_version = request.seen == Seen::absent;
   // Only now that B2 has the file may an older copy in the shadow go.
   if (const auto record = parts_.shadow.find(path)) {
     static_cast<void>(parts_.shadow.remove(record->id));

@@ -140,6 +140,7 @@ class BucketFileSystem final : public FileSystem {
   Result<> rename_uncommitted(const FilePointer& file, const Path& to, const Found& target);
   Result<> rename_local(const ShadowRecord& record, const Path& to, const Found& target);
   Result<> rename_remote(const Path& from, const Path& to, const RemoteFile& remote);
+  Result<> remove_source(const Path& from, const RemoteFile& remote);
   void moved(const Path& from, const Path& to);
   [[nodiscard]] bool is_unknown_to_bucket(OpenFile& file);
   Result<> remove_remote(const Path& path);

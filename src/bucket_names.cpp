@@ -179,6 +179,20 @@ Result<> BucketFileSystem::rename_local(const ShadowRecord& record, const Path& 
   return parts_.shadow.update(renamed);
 }
 
+// The source's version goes by its id: it was only a means. Where older versions may lie below it,
+// a hide marker comes first, or the newest of them would rise again.
+Result<> BucketFileSystem::remove_source(const Path& from, const RemoteFile& remote) {
+  const bool by_id = remote.is_first_version && !remote.version_id.empty();
+  TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.delete_object(from.text(), by_id ? remote.version_id : "", options);
+  }));
+  if (by_id || remote.version_id.empty()) return {};
+  static_cast<void>(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.delete_object(from.text(), remote.version_id, options);
+  }));
+  return {};
+}
+
 Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
                                          const RemoteFile& remote) {
   CopyRequest copy;
@@ -193,16 +207,14 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
   moved_file.version_id = stored.version_id;
   moved_file.last_modified = stored.date == WallTime{} ? now() : stored.date;
   moved_file.content_type = copy.content_type;
+  moved_file.is_first_version = false;
   if (moved_file.history) {
     moved_file.history->name = std::string(to.name());
     moved_file.history->location = to.text();
     moved_file.history->etag = stored.etag;
     moved_file.history->version_id = stored.version_id;
   }
-  // The source was ours to move: its version goes by id; without versions, by name.
-  const Result<> removed = requests_.name([&](ObjectStore& store, const CallOptions& options) {
-    return store.delete_object(from.text(), remote.version_id, options);
-  });
+  const Result<> removed = remove_source(from, remote);
   if (!removed.ok()) {
     // Half a rename is none: the copy goes again, and the old target is the newest version.
     static_cast<void>(requests_.name([&](ObjectStore& store, const CallOptions& options) {

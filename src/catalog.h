@@ -29,6 +29,8 @@ struct RemoteFile {
   WallTime last_modified{};
   std::string content_type;
   Metadata metadata;
+  // B2 showed nothing under the key before this version: removing it by its id brings back nothing.
+  bool is_first_version = false;
   // Of our own upload, while this mount lives: duration, attempts, fallback and its reason.
   std::optional<StorageReport> history;
 };

@@ -233,11 +233,13 @@ RemoteFile CatalogIndex::file_of(const FileFact& fact) {
                   .last_modified = fact.version->modified,
                   .content_type = {},
                   .metadata = {},
+                  .is_first_version = false,
                   .history = {}};
   if (!fact.details) return file;
   file.version_id = fact.details->version_id;
   file.content_type = fact.details->content_type;
   file.metadata = fact.details->metadata;
+  file.is_first_version = fact.details->is_first_version;
   if (fact.details->history) file.history = *fact.details->history;
   return file;
 }

@@ -115,6 +115,7 @@ class CatalogIndex {
     VersionId version_id;
     std::string content_type;
     Metadata metadata;
+    bool is_first_version = false;
     std::unique_ptr<StorageReport> history;
   };
   struct FileFact {

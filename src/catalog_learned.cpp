@@ -135,6 +135,7 @@ void CatalogIndex::add_head(const Path& path, const ObjectInfo* info, Moment mom
   fact.details = std::make_unique<Details>(Details{.version_id = info->version_id,
                                                    .content_type = info->content_type,
                                                    .metadata = metadata_from(info->metadata),
+                                                   .is_first_version = false,
                                                    .history = {}});
   shrink();
 }
@@ -188,6 +189,7 @@ void CatalogIndex::file_stored(const Path& path, const RemoteFile& file, Instant
       Details{.version_id = file.version_id,
               .content_type = file.content_type,
               .metadata = file.metadata,
+              .is_first_version = file.is_first_version,
               .history = file.history ? std::make_unique<StorageReport>(*file.history) : nullptr});
   shrink();
 }

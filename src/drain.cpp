@@ -324,6 +324,7 @@ void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile 
   history.sha256 = remote.metadata.sha256;
   history.content_type = remote.content_type;
   remote.history = std::move(history);
+  remote.is_first_version = record.seen == Seen::absent;
   if (is_directory) {
     parts_.catalog.directory_stored(record.path, {.has_marker = true, .metadata = record.metadata});
   } else {

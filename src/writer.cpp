@@ -356,6 +356,13 @@ Result<> Writer::cut_to(Lock& lock, std::uint64_t size) {
     return true;
   });
   if (lock->draft) {
+    const bool cuts_upload = size > 0 && size < lock->extents.size() &&
+                             lock->extents.source_of(settings_.grid.part_at(size - 1)) ==
+                                 Source::uploaded;
+    if (cuts_upload) {
+      return fail(ErrorCode::server_error,
+                  "this part of the file is in an unfinished upload to B2 and can't be cut yet");
+    }
     TRY(lock->draft->truncate(size));
     lock->extents.resize(size, Source::shadow);
     return {};

@@ -77,8 +77,9 @@ void Writer::free_part(State& state, PartNumber number) {
 }
 
 void Writer::do_wake_at(Lock& lock, Instant when) {
-  parts_.executor.submit_at(when, [self = shared_from_this(), run = lock->run->number] {
-    self->deliver(run, event::Wake{});
+  // A timer must not keep the writer: it may be due after everything else has gone.
+  parts_.executor.submit_at(when, [weak = weak_from_this(), run = lock->run->number] {
+    if (const auto self = weak.lock()) self->deliver(run, event::Wake{});
   });
 }
 
@@ -288,6 +289,9 @@ Result<> Writer::copy_part_to(ShadowDraft& draft, Lock& lock, PartNumber number)
 
 void Writer::do_publish(Lock& lock) {
   ShadowRecord record = shadow_record(*lock);
+  if (record.storage == Storage::local) {
+    if (const auto id = lock->run->upload.upload_id()) do_abort(lock, *id);
+  }
   ShadowDraft* draft = lock->draft.get();
   submit(lock->run->number, [this, draft, record = std::move(record)] {
     const Instant began = parts_.executor.clock().now();
@@ -313,7 +317,12 @@ ShadowRecord Writer::shadow_record(State& state) {
   record.attempts = std::max(run.upload.attempts(), 1);
   record.duration = parts_.executor.clock().now() - run.timing.began;
   record.stored_at = parts_.executor.clock().wall();
-  const auto kept = run.upload.kept_parts();
+  // Parts that were copied from the old version may be in the shadow as well: sent again, then.
+  auto kept = run.upload.kept_parts();
+  std::erase_if(kept, [&](const UploadedPart& part) {
+    return part.number > state.extents.parts() ||
+           state.extents.source_of(part.number) != Source::uploaded;
+  });
   if (kept.empty()) {
     if (record.size > 0) record.ranges.push_back({0, record.size});
     return record;
