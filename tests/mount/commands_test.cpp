@@ -177,6 +177,47 @@ TEST_F(CommandsOnAMount, StatusShowsWhatIsPending) {
   EXPECT_EQ(status.at("status").at("pid"), mounted.pid());
 }
 
+// The lock of the shadow is the mount's: a put that has to divert gives the file to it.
+TEST_F(CommandsOnAMount, PutDivertsThroughTheMount) {
+  Mounted mounted;
+  TempDirectory place;
+  write_file(place / "in.bin", noise(10'000));
+  const std::vector<std::string> put{"put", "--shadow",       mounted.shadow(), "--retry-for",
+                                     "1s",  place / "in.bin", "below/it.bin"};
+  const auto direct = mounted.command(put);
+  ASSERT_EQ(direct.exit_code, 0) << direct.errors;
+  EXPECT_EQ(nlohmann::json::parse(direct.output).at("storage"), "b2");
+
+  mounted.server().fault_for_ever("PutObject", {{"cap", "storage"}});
+  const auto diverted = mounted.command(put);
+  ASSERT_EQ(diverted.exit_code, 0) << diverted.output << diverted.errors;
+  EXPECT_EQ(nlohmann::json::parse(diverted.output).at("storage"), "local");
+  EXPECT_EQ(read_file(mounted / "below/it.bin"), noise(10'000));
+}
+
+TEST_F(CommandsOnAMount, ShadowIsReadBesideTheMount) {
+  Mounted mounted;
+  mounted.server().revoke_key();
+  ASSERT_EQ(try_to_write(mounted / "here.txt", "two"), 0);
+  for (const std::string verb : {"ls", "verify"}) {
+    const auto finished = mounted.command({"shadow", verb, mounted.shadow()});
+    EXPECT_EQ(finished.exit_code, 0) << finished.errors;
+    EXPECT_TRUE(finished.output.contains("here.txt")) << finished.output;
+    EXPECT_TRUE(finished.output.contains("auth_error")) << finished.output;
+  }
+  TempDirectory target;
+  const auto finished = mounted.command({"shadow", "export", mounted.shadow(), target.path()});
+  EXPECT_EQ(finished.exit_code, 0) << finished.errors;
+  EXPECT_EQ(read_file(target / "here.txt"), "two");
+}
+
+TEST_F(CommandsOnAMount, OptionsAsInFstab) {
+  Mounted mounted(
+      {.arguments = {"-o", "rw,noatime,part_size=5MiB,attr_ttl=1s", "-o", "umask=077"}});
+  ASSERT_EQ(try_to_write(mounted / "file", "x"), 0);
+  EXPECT_EQ(shell("stat -c %a '" + (mounted / "file").string() + "'"), "600\n");
+}
+
 TEST_F(CommandsOnAMount, DrainOfNothingIsDone) {
   Mounted mounted;
   const auto finished = mounted.command({"drain", mounted.root()});
