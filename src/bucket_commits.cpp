@@ -32,6 +32,8 @@ CommitRequest BucketFileSystem::describe(OpenFile& file) {
   request.metadata = state->metadata;
   request.seen = state->seen;
   request.seen_etag = state->seen_etag;
+  request.own_ids = state->own_ids;
+  if (state->local) add_own_ids(*state->local, request.own_ids);
   return request;
 }
 
@@ -96,6 +98,7 @@ void BucketFileSystem::settle(const FilePointer& file, const CommitRequest& requ
   state->local_data.reset();
   state->seen = Seen::object;
   state->seen_etag = remote.etag;
+  state->own_ids.clear();
   state->report = remote.history.value_or(report);
   // What others are shown from now on is what the bucket has.
   if (!state->mtime_was_set) state->metadata.mtime = remote.metadata.mtime;

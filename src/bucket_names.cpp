@@ -139,9 +139,12 @@ Result<> BucketFileSystem::rename_uncommitted(const FilePointer& file, const Pat
       auto other = target.open->state.lock();
       state->seen = other->seen;
       state->seen_etag = other->seen_etag;
+      state->own_ids = other->own_ids;
+      if (other->local) add_own_ids(*other->local, state->own_ids);
     } else if (target.local) {
       state->seen = target.local->seen;
       state->seen_etag = target.local->seen_etag;
+      add_own_ids(*target.local, state->own_ids);
     } else if (target.remote) {
       state->seen = Seen::object;
       state->seen_etag = target.remote->etag;
@@ -167,10 +170,12 @@ Result<> BucketFileSystem::rename_uncommitted(const FilePointer& file, const Pat
 Result<> BucketFileSystem::rename_local(const ShadowRecord& record, const Path& to,
                                         const Found& target) {
   const Path from = record.path;
+  const auto replaced = parts_.shadow.find(to);
   if (!TRY(bucket_lacks(from, record))) TRY(remove_remote(from));
   ShadowRecord renamed = TRY(parts_.shadow.rename(record.id, to));
   renamed.seen = target.doubt ? Seen::unknown : Seen::absent;
   renamed.seen_etag.clear();
+  if (replaced) add_own_ids(*replaced, renamed.own_ids);
   const auto remembered = catalog_->recall(to);
   if (remembered && remembered->file) {
     renamed.seen = Seen::object;

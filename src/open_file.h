@@ -27,6 +27,7 @@ struct OpenFile {
     StorageReport report;                  // of the committed version; `pending` before the first
     Seen seen = Seen::unknown;             // what B2 holds under the path
     Etag seen_etag;
+    std::vector<std::string> own_ids;      // see ShadowRecord::own_ids
     WallTime changed_at{};        // of attributes: ctime
     bool metadata_changed = false;  // by a caller, since the last commit: must reach B2
     bool mtime_was_set = false;     // by a caller: a commit does not move it

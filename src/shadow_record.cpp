@@ -124,6 +124,7 @@ Json to_json(const UnfinishedUpload& upload) {
   return {{"key", armour(upload.key)},
           {"id", armour(upload.id)},
           {"part_size", upload.part_size},
+          {"largest_part", upload.largest_part},
           {"parts", std::move(parts)}};
 }
 
@@ -152,6 +153,8 @@ Json to_json(const ShadowRecord& record) {
   if (record.upload) json["upload"] = to_json(*record.upload);
   json["seen"] = word_of(kSeenWords, record.seen);
   json["seen_etag"] = armour(record.seen_etag);
+  json["own_ids"] = Json::array();
+  for (const std::string& id : record.own_ids) json["own_ids"].push_back(armour(id));
   json["reason"] = to_json(record.reason);
   json["attempts"] = record.attempts;
   json["duration"] = record.duration.count();
@@ -280,6 +283,7 @@ Result<UnfinishedUpload> upload_from(const Json& json) {
   upload.key = TRY(text(json, "key"));
   upload.id = TRY(text(json, "id"));
   upload.part_size = TRY(number<std::uint64_t>(json, "part_size"));
+  upload.largest_part = TRY(number<std::uint64_t>(json, "largest_part"));
   const Json* parts = TRY(member(json, "parts"));
   if (!parts->is_array()) return wrong("parts is no list");
   for (const auto& part : *parts) upload.parts.push_back(TRY(part_from(part)));
@@ -321,6 +325,9 @@ Result<> read_place(const Json& json, ShadowRecord& record) {
 Result<> read_reason(const Json& json, ShadowRecord& record) {
   record.seen = TRY(word(json, "seen", kSeenWords));
   record.seen_etag = TRY(text(json, "seen_etag"));
+  const Json* own_ids = TRY(member(json, "own_ids"));
+  if (!own_ids->is_array()) return wrong("own_ids is no list");
+  for (const auto& id : *own_ids) record.own_ids.push_back(TRY(text_from(id, "own_ids")));
   const Json* reason = TRY(member(json, "reason"));
   record.reason = TRY(error_from(*reason));
   record.attempts = TRY(number<int>(json, "attempts"));

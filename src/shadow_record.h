@@ -51,12 +51,21 @@ struct ShadowRecord {
   std::optional<UnfinishedUpload> upload;  // split only
   Seen seen = Seen::unknown;
   Etag seen_etag;  // with Seen::object
+  // Correlation ids of earlier uploads of ours to this path that B2 may have taken without our
+  // hearing of it: their objects are no change by somebody else.
+  std::vector<std::string> own_ids;
 
   Error reason;  // why it is here: code, detail and cause
   int attempts = 0;
   Duration duration{};
   WallTime stored_at{};
 };
+
+// Adds the ids under which B2 may hold uploads of this record and of the ones before it.
+inline void add_own_ids(const ShadowRecord& record, std::vector<std::string>& ids) {
+  ids.insert(ids.end(), record.own_ids.begin(), record.own_ids.end());
+  ids.push_back(record.metadata.correlation_id);
+}
 
 // One line of JSON, a newline, and a line with the SHA-256 of the first: `hex` hashes.
 [[nodiscard]] std::string to_text(const ShadowRecord& record,

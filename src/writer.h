@@ -66,6 +66,7 @@ struct CommitRequest {
   Metadata metadata;
   Seen seen = Seen::unknown;  // what B2 held under the path, for a file that diverts
   Etag seen_etag;
+  std::vector<std::string> own_ids;  // see ShadowRecord::own_ids
 };
 
 struct CommitResult {
@@ -151,6 +152,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
     std::optional<RemoteVersion> base;
     std::shared_ptr<Reader> base_reader;
     std::optional<RemoteVersion> intermediate;  // made by this writer; goes with the next commit
+    std::vector<std::string> own_ids;  // of runs that B2 may have taken all the same
     bool dirty_content = false;
     std::optional<Error> failure;  // sticky: of the last commit
     std::optional<Error> broken;   // sticky: a write was refused, so what there is is not the file

@@ -313,6 +313,8 @@ ShadowRecord Writer::shadow_record(State& state) {
   record.metadata = sent_metadata(run.described, run);
   record.seen = run.described.seen;
   record.seen_etag = run.described.seen_etag;
+  record.own_ids = run.described.own_ids;
+  record.own_ids.insert(record.own_ids.end(), state.own_ids.begin(), state.own_ids.end());
   record.reason = run.upload.first_error().value_or(Error{});
   record.attempts = std::max(run.upload.attempts(), 1);
   record.duration = parts_.executor.clock().now() - run.timing.began;

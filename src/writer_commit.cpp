@@ -113,6 +113,11 @@ Result<CommitResult> Writer::conclude(Lock& lock, const CommitRequest& request) 
   result.metadata = sent_metadata(run.upload.upload_id() ? run.described_at_start : request, run);
   if (stored) result.answered_at = run.upload.stored()->date;
   log_outcome(*lock, request, result.report);
+  if (stored) {
+    lock->own_ids.clear();
+  } else if (run.upload.attempts() > 0) {
+    lock->own_ids.push_back(run.correlation_id);
+  }
   if (outcome == UploadOutcome::failed) {
     const Error error = total_failure(*lock);
     Error told = run.upload.first_error().value_or(error);

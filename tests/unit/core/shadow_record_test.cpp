@@ -33,6 +33,7 @@ class AnyRecord {
     if (flip()) record.upload = upload();
     record.seen = static_cast<Seen>(below(3));
     record.seen_etag = bytes(34);
+    for (std::uint64_t n = below(3); n > 0; --n) record.own_ids.push_back(bytes(36));
     record.reason = error();
     record.attempts = static_cast<int>(below(100));
     record.duration = Duration(signed_number());
@@ -136,6 +137,7 @@ void expect_equal(const ShadowRecord& a, const ShadowRecord& b) {
   EXPECT_EQ(a.upload, b.upload);
   EXPECT_EQ(a.seen, b.seen);
   EXPECT_EQ(a.seen_etag, b.seen_etag);
+  EXPECT_EQ(a.own_ids, b.own_ids);
   expect_equal(a.reason, b.reason);
   EXPECT_EQ(a.attempts, b.attempts);
   EXPECT_EQ(a.duration, b.duration);
