@@ -13,6 +13,15 @@ namespace spillway {
 // was seen when the file diverted decides.
 Result<bool> BucketFileSystem::bucket_lacks(const Path& path, const ShadowRecord& record) {
   if (settings_.service.state == ServiceState::local_only) return true;
+  if (!record.own_ids.empty()) {
+    // An upload without an answer may have come after the listing: only B2 itself knows.
+    const auto there = requests_.name([&](ObjectStore& store, const CallOptions& options) {
+      return store.head_object(path.text(), "", options);
+    });
+    if (there.ok()) return false;
+    if (there.error().code == ErrorCode::not_found) return true;
+    return fail(there.error());
+  }
   const auto entry = catalog_->find(path);
   if (entry.ok()) return !entry->file.has_value();
   if (record.seen == Seen::absent) return true;

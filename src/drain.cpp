@@ -161,10 +161,22 @@ Result<> Drain::bring(const ShadowRecord& record) {
     target = conflict_path(record);
     log_conflict(record, target, *there);
   }
-  if (verdict != Verdict::already_there) TRY(upload(record, target));
+  if (verdict != Verdict::already_there) {
+    TRY(note_attempt(record));
+    TRY(upload(record, target));
+  }
   RemoteFile remote = TRY(confirm(record, target));
   conclude(record, target, std::move(remote));
   return {};
+}
+
+// From here on B2 may have the name, whatever becomes of the answer.
+Result<> Drain::note_attempt(const ShadowRecord& record) {
+  const std::string& id = record.metadata.correlation_id;
+  if (std::ranges::find(record.own_ids, id) != record.own_ids.end()) return {};
+  ShadowRecord noted = record;
+  noted.own_ids.push_back(id);
+  return parts_.writer.shadow.update(noted);
 }
 
 // Looks before anything is put over what B2 has now.

@@ -81,6 +81,7 @@ class Drain : public std::enable_shared_from_this<Drain> {
   void drain_file(const std::string& id, const Path& path);
   Result<> bring(const ShadowRecord& record);
   Result<Verdict> compare(const ShadowRecord& record, std::optional<ObjectInfo>& there);
+  Result<> note_attempt(const ShadowRecord& record);
   Result<> upload(const ShadowRecord& record, const Path& target);
   Result<RemoteFile> upload_directory(const ShadowRecord& record);
   Result<> feed(Writer& writer, const ShadowRecord& record);

@@ -51,8 +51,8 @@ struct ShadowRecord {
   std::optional<UnfinishedUpload> upload;  // split only
   Seen seen = Seen::unknown;
   Etag seen_etag;  // with Seen::object
-  // Correlation ids of earlier uploads of ours to this path that B2 may have taken without our
-  // hearing of it: their objects are no change by somebody else.
+  // Correlation ids of uploads of ours to this path that B2 may have taken without our hearing of
+  // it: their objects are no change by somebody else. Not empty: B2 may have the name.
   std::vector<std::string> own_ids;
 
   Error reason;  // why it is here: code, detail and cause

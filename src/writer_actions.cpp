@@ -315,6 +315,7 @@ ShadowRecord Writer::shadow_record(State& state) {
   record.seen_etag = run.described.seen_etag;
   record.own_ids = run.described.own_ids;
   record.own_ids.insert(record.own_ids.end(), state.own_ids.begin(), state.own_ids.end());
+  if (run.upload.attempts() > 0) record.own_ids.push_back(run.correlation_id);
   record.reason = run.upload.first_error().value_or(Error{});
   record.attempts = std::max(run.upload.attempts(), 1);
   record.duration = parts_.executor.clock().now() - run.timing.began;
