@@ -79,7 +79,7 @@ void BucketFileSystem::settle(const FilePointer& file, const CommitRequest& requ
   remote.content_type = request.content_type;
   remote.metadata = result.metadata;
   remote.history = report;
-  remote.is_first_version = request.seen == Seen::absent;
+  remote.is_first_version = request.seen == Seen::absent && result.went_smoothly;
   // Only now that B2 has the file may an older copy in the shadow go.
   if (const auto record = parts_.shadow.find(path)) {
     static_cast<void>(parts_.shadow.remove(record->id));
@@ -162,6 +162,7 @@ Result<RemoteFile> BucketFileSystem::store_metadata(const Path& path, const Remo
   copy.metadata = to_map(updated.metadata);
   copy.content_type = remote.content_type;
   const StoredObject stored = TRY(server_copy(requests_, parts_.shadow, copy, remote.size));
+  updated.is_first_version = false;
   updated.etag = stored.etag;
   updated.version_id = stored.version_id;
   updated.last_modified = stored.date == WallTime{} ? now() : stored.date;

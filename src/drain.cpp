@@ -166,6 +166,7 @@ Result<> Drain::bring(const ShadowRecord& record) {
     TRY(upload(record, target));
   }
   RemoteFile remote = TRY(confirm(record, target));
+  TRY(remove_begun_as(record, target));
   conclude(record, target, std::move(remote));
   return {};
 }
@@ -277,8 +278,23 @@ Result<> Drain::finish_split(const ShadowRecord& record, const Path& target,
   copy.metadata = to_map(record.metadata);
   copy.content_type = record.content_type;
   TRY(server_copy(parts_.writer.requests, parts_.writer.shadow, copy, record.size));
-  return parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
-    return store.delete_object(begun_as, result.report.version_id, options);
+  return {};
+}
+
+// The object under the name that the upload was begun with was only a means. Looked up anew: an
+// earlier try may have made it and failed afterwards.
+Result<> Drain::remove_begun_as(const ShadowRecord& record, const Path& target) {
+  if (!record.upload || record.upload->key == target.text()) return {};
+  Requests& requests = parts_.writer.requests;
+  const Key& key = record.upload->key;
+  const auto there = requests.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.head_object(key, "", options);
+  });
+  if (!there.ok() && there.error().code == ErrorCode::not_found) return {};
+  if (!there.ok()) return fail(there.error());
+  if (metadata_from(there->metadata).correlation_id != record.metadata.correlation_id) return {};
+  return requests.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.delete_object(key, there->version_id, options);
   });
 }
 
@@ -337,7 +353,6 @@ void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile 
   history.sha256 = remote.metadata.sha256;
   history.content_type = remote.content_type;
   remote.history = std::move(history);
-  remote.is_first_version = record.seen == Seen::absent;
   if (is_directory) {
     parts_.catalog.directory_stored(record.path, {.has_marker = true, .metadata = record.metadata});
   } else {

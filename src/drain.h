@@ -87,6 +87,7 @@ class Drain : public std::enable_shared_from_this<Drain> {
   Result<> feed(Writer& writer, const ShadowRecord& record);
   Result<> finish_split(const ShadowRecord& record, const Path& target,
                         const CommitResult& result);
+  Result<> remove_begun_as(const ShadowRecord& record, const Path& target);
   Result<RemoteFile> confirm(const ShadowRecord& record, const Path& target);
   void conclude(const ShadowRecord& record, const Path& target, RemoteFile remote);
   void report_failure(const ShadowRecord& record, const Error& error);

@@ -74,6 +74,8 @@ struct CommitResult {
   Metadata metadata;  // as it was stored: an upload in parts sends it when it begins
   WallTime answered_at{};                // by the server's clock
   std::optional<ShadowRecord> record;    // when it was diverted
+  // No request failed on the way: B2 can't hold the same bytes a second time, unheard of.
+  bool went_smoothly = false;
 };
 
 class Writer : public std::enable_shared_from_this<Writer> {

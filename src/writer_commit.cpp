@@ -113,6 +113,8 @@ Result<CommitResult> Writer::conclude(Lock& lock, const CommitRequest& request) 
   result.metadata = sent_metadata(run.upload.upload_id() ? run.described_at_start : request, run);
   if (stored) result.answered_at = run.upload.stored()->date;
   log_outcome(*lock, request, result.report);
+  result.went_smoothly =
+      run.upload.failures() == 0 && lock->own_ids.empty() && request.own_ids.empty();
   if (stored) {
     lock->own_ids.clear();
   } else if (run.upload.attempts() > 0) {

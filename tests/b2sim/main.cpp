@@ -48,6 +48,7 @@ void add_limit_options(CLI::App& app, b2sim::Limits& limits) {
   app.add_option("--largest-copy", limits.largest_copy, "Largest source of CopyObject, bytes");
   app.add_option("--metadata-bytes", limits.metadata_bytes, "Most bytes of key and metadata");
   app.add_option("--metadata-headers", limits.metadata_headers, "Most metadata headers");
+  app.add_option("--page", limits.page, "Most entries of one page of any list");
   app.add_flag("--require-md5", limits.require_md5, "Demand Content-MD5, as Object Lock does");
   app.add_flag("!--no-directory-markers", limits.directory_markers, "Refuse keys that end in /");
 }

@@ -128,6 +128,12 @@ void check_metadata(const std::string& key, const Metadata& metadata, const Limi
   }
 }
 
+std::uint64_t page_size(const Request& request, const char* parameter, const Limits& limits) {
+  const auto number = parse_number(request.parameter_or(parameter, "1000"));
+  if (!number) throw invalid_argument(std::string(parameter) + " is not a number");
+  return std::min(*number, limits.page);
+}
+
 void check_upload_body(const Request& request, const Limits& limits, std::uint64_t largest) {
   if (!request.content_length) {
     throw Refusal(411, "MissingContentLength", "You must provide the Content-Length HTTP header.");

@@ -16,6 +16,7 @@ struct Limits {
   std::uint64_t largest_copy = 5'000'000'000;
   std::size_t metadata_bytes = 7'000;  // with the key; 2,048 with SSE or Object Lock
   std::size_t metadata_headers = 10;
+  std::uint64_t page = 1'000;     // most entries of one page of any list
   bool require_md5 = false;       // as a bucket with Object Lock does
   bool directory_markers = true;  // keys that end in `/`
 };
@@ -24,6 +25,9 @@ struct Limits {
 void check_key(const std::string& key, const Limits& limits);
 void check_headers(const Request& request);
 void check_metadata(const std::string& key, const Metadata& metadata, const Limits& limits);
+// How many entries the page may have that was asked for by that parameter.
+[[nodiscard]] std::uint64_t page_size(const Request& request, const char* parameter,
+                                      const Limits& limits);
 // Length known, within `largest`; MD5 there if demanded.
 void check_upload_body(const Request& request, const Limits& limits, std::uint64_t largest);
 

@@ -9,14 +9,6 @@ namespace b2sim {
 
 namespace {
 
-constexpr std::uint64_t kLongestPage = 1'000;
-
-std::size_t page_size(const Request& request, const char* parameter) {
-  const auto number = parse_number(request.parameter_or(parameter, "1000"));
-  if (!number) throw invalid_argument(std::string(parameter) + " is not a number");
-  return static_cast<std::size_t>(std::min(*number, kLongestPage));
-}
-
 // With encoding-type=url names are written as in a form: a space becomes `+`.
 class Names {
  public:
@@ -45,7 +37,7 @@ ListQuery query_of(Call& call) {
   ListQuery query;
   query.prefix = call.request.parameter_or("prefix", "");
   query.delimiter = call.request.parameter_or("delimiter", "");
-  query.most = page_size(call.request, "max-keys");
+  query.most = page_size(call.request, "max-keys", call.limits);
   check_prefix(call.access, query.prefix);
   return query;
 }
@@ -146,7 +138,7 @@ Answer list_object_versions(Call& call) {
   query.prefix = call.request.parameter_or("prefix", "");
   query.key_marker = call.request.parameter_or("key-marker", "");
   query.id_marker = call.request.parameter_or("version-id-marker", "");
-  query.most = page_size(call.request, "max-keys");
+  query.most = page_size(call.request, "max-keys", call.limits);
   check_prefix(call.access, query.prefix);
   const VersionListing listing = call.bucket->list_versions(query);
   std::string content = element("Name", call.name.bucket) + element("Prefix", names(query.prefix)) +

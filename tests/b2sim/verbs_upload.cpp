@@ -12,7 +12,6 @@ namespace b2sim {
 namespace {
 
 constexpr std::uint64_t kMostParts = 10'000;
-constexpr std::uint64_t kLongestPage = 1'000;
 
 int part_number(const Call& call) {
   const auto number = parse_number(call.name.part);
@@ -28,9 +27,7 @@ void check_part_size(std::uint64_t size, const Limits& limits) {
 }
 
 std::uint64_t limit_of(const Call& call, const char* parameter) {
-  const auto number = parse_number(call.request.parameter_or(parameter, "1000"));
-  if (!number) throw invalid_argument(std::string(parameter) + " is not a number");
-  return std::clamp<std::uint64_t>(*number, 1, kLongestPage);
+  return std::max<std::uint64_t>(page_size(call.request, parameter, call.limits), 1);
 }
 
 std::string unquoted(std::string text) {

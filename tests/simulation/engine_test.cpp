@@ -49,8 +49,8 @@ class Simulation {
     executor_ = std::make_unique<SeededExecutor>(seed);
     clock_.clock = &executor_->clock();
     store_ = std::make_unique<MemoryStore>(clock_, rules);
-    store_->fail_before([this](StoreVerb verb, const Key&, int) { return before(verb); });
-    store_->fail_after([this](StoreVerb verb, const Key&, int) { return after(verb); });
+    store_->fail_before([this](StoreVerb verb, const Key& key, int) { return before(verb, key); });
+    store_->fail_after([this](StoreVerb verb, const Key& key, int) { return after(verb, key); });
     names_ = {"a", "b", "d/c", ".x.abc123", "d/e"};
     for (const std::string& name : names_) allowed_[name] = {Content{}};
   }
@@ -67,14 +67,19 @@ class Simulation {
 
   // --- network
 
-  std::optional<Error> before(StoreVerb) {
+  std::optional<Error> before(StoreVerb verb, const Key& key) {
     executor_->sleep(milliseconds(below(40)));
-    if (weather_ == Weather::down || (weather_ == Weather::flaky && chance(15))) return failure();
+    if (weather_ == Weather::down || (weather_ == Weather::flaky && chance(15))) {
+      trace("refused", key, std::string(to_string(verb)));
+      return failure();
+    }
     return std::nullopt;
   }
-  std::optional<Error> after(StoreVerb) {
+  std::optional<Error> after(StoreVerb verb, const Key& key) {
+    trace("done", key, std::string(to_string(verb)));
     executor_->sleep(milliseconds(below(40)));
     if (weather_ == Weather::flaky && chance(8)) {
+      trace("unheard", key, std::string(to_string(verb)));
       return Error{.code = ErrorCode::timeout, .detail = "lost answer", .request_id = {},
                    .cause = Cause::ambiguous, .retry_after = {}};
     }
