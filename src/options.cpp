@@ -99,12 +99,6 @@ template <class Enumeration>
 struct Words;
 
 template <>
-struct Words<CommitMode> {
-  static constexpr std::string_view kWants = "wants sync or async";
-  static constexpr std::array kAll{Word{"sync", CommitMode::sync},
-                                   Word{"async", CommitMode::async}};
-};
-template <>
 struct Words<TempNames> {
   static constexpr std::string_view kWants = "wants commit, rsync or wide";
   static constexpr std::array kAll{Word{"commit", TempNames::commit},
@@ -117,27 +111,10 @@ struct Words<PayloadMode> {
                                    Word{"unsigned", PayloadMode::without_hash}};
 };
 template <>
-struct Words<HashMode> {
-  static constexpr std::string_view kWants = "wants part or whole";
-  static constexpr std::array kAll{Word{"part", HashMode::part}, Word{"whole", HashMode::whole}};
-};
-template <>
 struct Words<SplitMode> {
   static constexpr std::string_view kWants = "wants divert or fail";
   static constexpr std::array kAll{Word{"divert", SplitMode::divert},
                                    Word{"fail", SplitMode::fail}};
-};
-template <>
-struct Words<KillMode> {
-  static constexpr std::string_view kWants = "wants publish or discard";
-  static constexpr std::array kAll{Word{"publish", KillMode::publish},
-                                   Word{"discard", KillMode::discard}};
-};
-template <>
-struct Words<DeleteMode> {
-  static constexpr std::string_view kWants = "wants hide or purge";
-  static constexpr std::array kAll{Word{"hide", DeleteMode::hide},
-                                   Word{"purge", DeleteMode::purge}};
 };
 template <>
 struct Words<ConflictMode> {
@@ -187,19 +164,11 @@ constexpr std::array kOptions{
     OptionSpec{"uploads", "N", "files sent at once [8]", apply_with<&O::uploads, Count>},
     OptionSpec{"parts-at-once", "N", "parts of one file sent at once [4]",
                apply_with<&O::parts_at_once, Count>},
-    OptionSpec{"commit", "sync|async", "close() waits until the file is stored, or not [sync]",
-               apply_with<&O::commit, Choice<CommitMode>>},
     OptionSpec{"temp-names", "commit|rsync|wide",
                "temporary names that are stored only under their final one [rsync]",
                apply_with<&O::temp_names, Choice<TempNames>>},
     OptionSpec{"payload", "signed|unsigned", "sign the hash of each body, or trust TLS [signed]",
                apply_with<&O::payload, Choice<PayloadMode>>},
-    OptionSpec{"hash", "part|whole", "SHA-256 of files of one part, or of every file [part]",
-               apply_with<&O::hash, Choice<HashMode>>},
-    OptionSpec{"on-kill", "publish|discard", "file whose writer died by a signal [publish]",
-               apply_with<&O::on_kill, Choice<KillMode>>},
-    OptionSpec{"delete", "hide|purge", "what rm does to the versions in B2 [hide]",
-               apply_with<&O::delete_mode, Choice<DeleteMode>>},
     OptionSpec{"retry-for", "TIME", "how long a failing upload is retried [30s]",
                apply_with<&O::retry_for, Time>},
     OptionSpec{"name-retry-for", "TIME", "the same for rename, unlink and the like [5s]",

@@ -16,20 +16,12 @@
 
 namespace spillway {
 
-// When close() returns: once the file is stored, or at once (fsync and the unmount wait).
-enum class CommitMode : std::uint8_t { sync, async };
 // Which names are held in RAM until a rename gives them their final one.
 enum class TempNames : std::uint8_t { commit, rsync, wide };
 // Whether requests sign the SHA-256 of their body, or leave that to TLS.
 enum class PayloadMode : std::uint8_t { with_hash, without_hash };
-// What is hashed for `user.b2.sha256`: files of one part, or every file whole.
-enum class HashMode : std::uint8_t { part, whole };
 // A file whose upload B2 holds in part: divert the rest, or let close() fail.
 enum class SplitMode : std::uint8_t { divert, fail };
-// A file whose writer was killed by a signal: stored, and marked; or dropped.
-enum class KillMode : std::uint8_t { publish, discard };
-// What unlink does to B2's versions.
-enum class DeleteMode : std::uint8_t { hide, purge };
 // A file that changed in B2 while ours was in the shadow: keep both, or which one wins.
 enum class ConflictMode : std::uint8_t { both, ours, theirs };
 
@@ -39,12 +31,8 @@ struct SpillwayOptions {
   std::uint64_t part_size = 8ULL << 20U;
   int uploads = 8;        // files at once
   int parts_at_once = 4;  // of one file
-  CommitMode commit = CommitMode::sync;
   TempNames temp_names = TempNames::rsync;
   PayloadMode payload = PayloadMode::with_hash;
-  HashMode hash = HashMode::part;
-  KillMode on_kill = KillMode::publish;
-  DeleteMode delete_mode = DeleteMode::hide;
 
   // When B2 fails.
   Duration retry_for = std::chrono::seconds(30);

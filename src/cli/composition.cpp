@@ -195,10 +195,21 @@ Result<std::unique_ptr<Shadow>> Composition::wait_for_shadow() {
   }
 }
 
+void Composition::tell_recovery() {
+  const ShadowRecovery& found = shadow_->recovery();
+  if (!found.after_crash) return;
+  log().event(Level::warning, "recovered_after_crash",
+              {{"files", found.files},
+               {"splits", found.splits},
+               {"finished", found.finished},
+               {"damaged", found.damaged}});
+}
+
 std::optional<ExitCode> Composition::open_shadow() {
   auto opened = wait_for_shadow();
   if (opened.ok()) {
     shadow_ = std::move(*opened);
+    tell_recovery();
     return std::nullopt;
   }
   const std::string what = "shadow " + printable(settings_.options.shadow);

@@ -69,6 +69,7 @@ class Composition {
   std::optional<ExitCode> follow(const StartDecision& decision);
   Result<std::unique_ptr<Shadow>> open_shadow_now();
   Result<std::unique_ptr<Shadow>> wait_for_shadow();
+  void tell_recovery();
 
   Settings settings_;
   LogUse log_use_;

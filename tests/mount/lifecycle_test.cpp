@@ -114,6 +114,23 @@ TEST_F(Lifecycle, UmountOfABusyMountSaysWhatToDo) {
   EXPECT_EQ(mounted.unmount(), 0);
 }
 
+TEST_F(Lifecycle, KilledDaemonIsRecovered) {
+  Mounted mounted;
+  mounted.server().kill();
+  ASSERT_EQ(try_to_write(mounted / "kept.txt", "kept"), 0);
+  mounted.process().send_signal(SIGKILL);
+  EXPECT_EQ(mounted.process().wait(), 128 + SIGKILL);
+  const auto ended = mounted.command({"umount", mounted.root()});
+  EXPECT_EQ(ended.exit_code, 0) << ended.errors;
+  mounted.mount();
+  EXPECT_EQ(read_file(mounted / "kept.txt"), "kept");
+  ASSERT_EQ(mounted.log("recovered_after_crash").size(), 1U);
+  EXPECT_EQ(mounted.log("recovered_after_crash").front().at("files"), 1);
+  mounted.unmount();
+  mounted.mount();
+  EXPECT_EQ(mounted.log("recovered_after_crash").size(), 1U) << "the second end was a clean one";
+}
+
 TEST_F(Lifecycle, NothingToUnmount) {
   TempDirectory place;
   EXPECT_EQ(run(command({SPILLWAY_PROGRAM, "umount", place.path()})).exit_code, 2);

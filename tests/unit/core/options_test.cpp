@@ -29,7 +29,6 @@ TEST(Options, DefaultsAreTheContracts) {
   EXPECT_EQ(options.shutdown_timeout, 60s);
   EXPECT_EQ(options.connect_timeout, 10s);
   EXPECT_EQ(options.stall_timeout, 30s);
-  EXPECT_EQ(options.commit, CommitMode::sync);
   EXPECT_EQ(options.temp_names, TempNames::rsync);
   EXPECT_EQ(options.shadow_limit, 0U);
   EXPECT_EQ(options.shadow_reserve, 268'435'456U);
@@ -40,23 +39,15 @@ TEST(Options, DefaultsAreTheContracts) {
 }
 
 TEST(Options, EveryWordIsUnderstood) {
-  const auto options = with({{"SPILLWAY_COMMIT", "async"},
-                             {"SPILLWAY_TEMP_NAMES", "wide"},
+  const auto options = with({{"SPILLWAY_TEMP_NAMES", "wide"},
                              {"SPILLWAY_PAYLOAD", "unsigned"},
-                             {"SPILLWAY_HASH", "whole"},
                              {"SPILLWAY_ON_SPLIT", "fail"},
-                             {"SPILLWAY_ON_KILL", "discard"},
-                             {"SPILLWAY_DELETE", "purge"},
                              {"SPILLWAY_CONFLICT", "theirs"},
                              {"SPILLWAY_LOG_FORMAT", "text"},
                              {"SPILLWAY_LOG_LEVEL", "debug"}});
-  EXPECT_EQ(options.commit, CommitMode::async);
   EXPECT_EQ(options.temp_names, TempNames::wide);
   EXPECT_EQ(options.payload, PayloadMode::without_hash);
-  EXPECT_EQ(options.hash, HashMode::whole);
   EXPECT_EQ(options.on_split, SplitMode::fail);
-  EXPECT_EQ(options.on_kill, KillMode::discard);
-  EXPECT_EQ(options.delete_mode, DeleteMode::purge);
   EXPECT_EQ(options.conflict, ConflictMode::theirs);
   EXPECT_EQ(options.log_format, LogFormat::text);
   EXPECT_EQ(options.log_level, Level::debug);

@@ -34,6 +34,7 @@ class AnyRecord {
     record.seen = static_cast<Seen>(below(3));
     record.seen_etag = bytes(34);
     for (std::uint64_t n = below(3); n > 0; --n) record.own_ids.push_back(bytes(36));
+    for (std::uint64_t n = below(3); n > 0; --n) record.own_ids.push_back(bytes(36));
     record.reason = error();
     record.attempts = static_cast<int>(below(100));
     record.duration = Duration(signed_number());
@@ -94,6 +95,7 @@ class AnyRecord {
     upload.key = bytes(50);
     upload.id = bytes(80);
     upload.part_size = number();
+    upload.largest_part = number();
     for (std::uint64_t n = below(4); n > 0; --n) {
       upload.parts.push_back({.number = static_cast<PartNumber>(1 + below(kMostParts)),
                               .range = range(number()),
@@ -137,6 +139,7 @@ void expect_equal(const ShadowRecord& a, const ShadowRecord& b) {
   EXPECT_EQ(a.upload, b.upload);
   EXPECT_EQ(a.seen, b.seen);
   EXPECT_EQ(a.seen_etag, b.seen_etag);
+  EXPECT_EQ(a.own_ids, b.own_ids);
   EXPECT_EQ(a.own_ids, b.own_ids);
   expect_equal(a.reason, b.reason);
   EXPECT_EQ(a.attempts, b.attempts);
