@@ -17,9 +17,6 @@ class BodySource {
   // Fills the buffer as far as the body reaches; 0 only at its end.
   std::size_t read(std::span<std::byte> buffer);
 
-  // Reading begins anew.
-  void rewind() { piece_ = offset_ = 0; }
-
  private:
   std::span<const std::span<const std::byte>> pieces_;
   std::size_t piece_ = 0;

@@ -126,6 +126,7 @@ struct Exchange {
   HeaderList headers;
   int steps_left;
   bool is_held;  // the body, until the step is over
+  bool is_begun = false;
   std::array<char, CURL_ERROR_SIZE> problem{};
 };
 
@@ -149,15 +150,14 @@ std::size_t on_read(char* buffer, std::size_t size, std::size_t count, void* use
   return exchange->source.read(room.first(std::min(room.size(), kStepSize)));
 }
 
-// curl begins anew on a fresh connection when a kept one turns out to be dead. What POST does here
-// (Create and Complete) must not be done twice unseen: its failure goes to the caller.
-int on_seek(void* user, curl_off_t offset, int origin) {
+// When a kept connection dies before the first byte of an answer, curl begins anew on a fresh one by
+// itself. The server may have carried the request out by then: what changes something there is not
+// done twice unseen, its failure goes to the caller.
+int on_begin(void* user, char*, char*, int, int) {
   auto* const exchange = static_cast<Exchange*>(user);
-  if (origin != SEEK_SET || offset != 0 || exchange->request.method == "POST") {
-    return CURL_SEEKFUNC_FAIL;
-  }
-  exchange->source.rewind();
-  return CURL_SEEKFUNC_OK;
+  const bool only_asks = exchange->request.method == "GET" || exchange->request.method == "HEAD";
+  const bool is_again = std::exchange(exchange->is_begun, true);
+  return is_again && !only_asks ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }
 
 curl_socket_t on_open(void* user, curlsocktype /*purpose*/, curl_sockaddr* address) {
@@ -250,8 +250,8 @@ class Connection {
     set(CURLOPT_WRITEDATA, &exchange);
     set(CURLOPT_READFUNCTION, on_read);
     set(CURLOPT_READDATA, &exchange);
-    set(CURLOPT_SEEKFUNCTION, on_seek);
-    set(CURLOPT_SEEKDATA, &exchange);
+    set(CURLOPT_PREREQFUNCTION, on_begin);
+    set(CURLOPT_PREREQDATA, &exchange);
   }
 
   void set_connection() {

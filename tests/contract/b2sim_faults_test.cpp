@@ -176,6 +176,15 @@ TEST_F(B2SimFaults, ALostAnswerIsAmbiguous) {
   EXPECT_TRUE(there());
 }
 
+// curl would begin anew by itself on a kept connection that died.
+TEST_F(B2SimFaults, ALostAnswerOnAKeptConnectionIsNotSentTwice) {
+  ASSERT_TRUE(succeeded(put("other", "x")));
+  server_.reset_requests();
+  server_.fault("PutObject", {{"lost_answer", true}});
+  EXPECT_TRUE(failed_with(put(), ErrorCode::network_error, Cause::ambiguous));
+  EXPECT_EQ(requests("PutObject"), 1);
+}
+
 TEST_F(B2SimFaults, ALostAnswerToCompleteIsAmbiguous) {
   const auto id = store().create_upload("up", "", {}, {});
   ASSERT_TRUE(succeeded(id));
