@@ -209,6 +209,17 @@ Result<> BucketFileSystem::remove_xattr(const Path& path, const std::string& nam
 
 // --- the end
 
+void BucketFileSystem::drop_unclosed(const FilePointer& file) {
+  const auto writer = file->state.lock()->writer;
+  if (!writer || !writer->is_dirty()) return;
+  Fields fields = Fields::object();
+  fields["path"] = file->state.lock()->path.text();
+  fields["bytes"] = writer->size();
+  fields["detail"] = "the mount ended while the file was being written: nothing of it was published";
+  parts_.log.event(Level::error, "unclosed_file_dropped", std::move(fields));
+  writer->discard();
+}
+
 void BucketFileSystem::shut_down(Duration limit) {
   is_shutting_down_ = true;
   kernel_cache_ = nullptr;
@@ -221,8 +232,11 @@ void BucketFileSystem::shut_down(Duration limit) {
   Guarded<std::size_t> left(parts_.executor, waiting.size());
   for (const FilePointer& file : waiting) {
     parts_.executor.submit([this, file, &left] {
-      file->state.lock()->is_held = false;
-      static_cast<void>(commit(file));
+      if (may_be_committed(*file)) {
+        static_cast<void>(commit(file));
+      } else {
+        drop_unclosed(file);
+      }
       auto count = left.lock();
       --*count;
       count.notify_all();

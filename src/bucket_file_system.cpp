@@ -59,6 +59,7 @@ BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSetting
                             })),
       path_locks_(jobs_),
       open_files_(jobs_),
+      handles_(jobs_),
       drain_(make_drain()),
       started_(jobs_.clock().now()) {
   if (settings.service.state != ServiceState::local_only) drain_->start();

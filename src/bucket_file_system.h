@@ -112,6 +112,7 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] std::shared_ptr<Writer> make_writer(const FilePointer& file,
                                                     OpenFile::State& state, OpenFlags flags);
   void drop_if_unused(const FilePointer& file);
+  [[nodiscard]] bool may_be_committed(OpenFile& file);
   Result<std::size_t> read_stored(const FilePointer& file, std::uint64_t offset,
                                   std::span<std::byte> bytes);
   Result<> truncate_unopened(const Path& path, std::uint64_t size, const Caller& caller);
@@ -167,6 +168,7 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] Pairs root_attributes();
   [[nodiscard]] std::string status_json();
   [[nodiscard]] Result<Metadata> metadata_of(const Path& path);
+  void drop_unclosed(const FilePointer& file);
   struct Pending {
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
@@ -190,6 +192,8 @@ class BucketFileSystem final : public FileSystem {
   std::unique_ptr<Catalog> catalog_;
   PathLocks path_locks_;
   Guarded<OpenFiles> open_files_;
+  // Every handle that was not released: at an unmount the kernel may drop its last releases.
+  Guarded<std::map<FileHandle*, std::unique_ptr<FileHandle>>> handles_;
   std::shared_ptr<Drain> drain_;
   std::atomic<KernelCache*> kernel_cache_ = nullptr;
   std::atomic<bool> is_shutting_down_ = false;

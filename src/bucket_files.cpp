@@ -166,7 +166,9 @@ Result<Opened> BucketFileSystem::add_handle(const FilePointer& file, const OpenF
     }
   }
   Opened opened;
-  opened.handle = new FileHandle(file, flags);  // release() deletes it
+  auto handle = std::make_unique<FileHandle>(file, flags);
+  opened.handle = handle.get();
+  handles_.lock()->emplace(opened.handle, std::move(handle));
   opened.attributes = attributes_of(*state);
   // Bytes of a file that is being written are asked for anew each time: the kernel has one cache
   // for all handles of a file, and knows nothing of what a direct write did.
@@ -246,10 +248,8 @@ Result<> BucketFileSystem::allocate(FileHandle& handle, Allocation mode, std::ui
 Result<> BucketFileSystem::flush(FileHandle& handle, const Caller&) {
   const FilePointer file = handle.file;
   // A shell opens, dups and closes before the first byte: nothing of this handle's to publish yet.
-  if (!handle.has_written) {
-    file->state.lock()->flush_answered = true;
-    return {};
-  }
+  file->state.lock()->flush_answered = true;
+  if (!handle.has_written) return {};
   if (hold(file)) return {};
   return commit(file);
 }
@@ -260,7 +260,7 @@ Result<> BucketFileSystem::fsync(FileHandle& handle) {
 }
 
 void BucketFileSystem::release(FileHandle* handle) {
-  const std::unique_ptr<FileHandle> owned(handle);
+  const auto owned = std::move(handles_.lock()->extract(handle).mapped());
   const FilePointer file = owned->file;
   const bool was_writing = owned->flags.write;
   bool is_last_writer = false;
@@ -292,6 +292,14 @@ void BucketFileSystem::drop_if_unused(const FilePointer& file) {
   if (state->handles > 0 || state->is_held) return;
   const auto found = files->find(state->path);
   if (found != files->end() && found->second == file) files->erase(found);
+}
+
+// At the unmount: whether all that its writers meant to write has been closed. Bytes of a handle
+// that is still open are nobody's file yet.
+bool BucketFileSystem::may_be_committed(OpenFile& file) {
+  auto state = file.state.lock();
+  state->is_held = false;
+  return state->writing_handles == 0 || state->flush_answered;
 }
 
 // After an answered FLUSH the RELEASE that commits a file without bytes is on its way: who asks
