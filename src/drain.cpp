@@ -231,6 +231,9 @@ void Drain::log_conflict(const ShadowRecord& record, const Path& target, const O
 
 Result<> Drain::upload(const ShadowRecord& record, const Path& target) {
   const bool is_split = record.upload.has_value();
+  if (const auto made = TRY(made_before(record, target))) {
+    return finish_split(record, target, made->version_id);
+  }
   WriterSettings settings;
   settings.grid = is_split ? PartGrid(record.upload->part_size, record.upload->largest_part)
                            : settings_.grid;
@@ -245,7 +248,7 @@ Result<> Drain::upload(const ShadowRecord& record, const Path& target) {
   writer->mark_dirty();
   TRY(feed(*writer, record));
   const CommitResult result = TRY(writer->commit(request_of(record, target)));
-  return is_split ? finish_split(record, target, result) : Result<>{};
+  return is_split ? finish_split(record, target, result.report.version_id) : Result<>{};
 }
 
 // The shadow's ranges, in order, in pieces that --memory has room for.
@@ -268,12 +271,12 @@ Result<> Drain::feed(Writer& writer, const ShadowRecord& record) {
 
 // The upload was begun under the name that the file had then.
 Result<> Drain::finish_split(const ShadowRecord& record, const Path& target,
-                             const CommitResult& result) {
+                             const VersionId& version) {
   const Key begun_as = record.upload->key;
   if (begun_as == target.text()) return {};
   CopyRequest copy;
   copy.source = begun_as;
-  copy.source_version = result.report.version_id;
+  copy.source_version = version;
   copy.destination = target.text();
   copy.metadata = to_map(record.metadata);
   copy.content_type = record.content_type;
@@ -281,20 +284,27 @@ Result<> Drain::finish_split(const ShadowRecord& record, const Path& target,
   return {};
 }
 
-// The object under the name that the upload was begun with was only a means. Looked up anew: an
-// earlier try may have made it and failed afterwards.
-Result<> Drain::remove_begun_as(const ShadowRecord& record, const Path& target) {
-  if (!record.upload || record.upload->key == target.text()) return {};
-  Requests& requests = parts_.writer.requests;
-  const Key& key = record.upload->key;
-  const auto there = requests.name([&](ObjectStore& store, const CallOptions& options) {
-    return store.head_object(key, "", options);
+// The whole object under the name that the upload was begun with, where an earlier try made it and
+// failed afterwards.
+Result<std::optional<ObjectInfo>> Drain::made_before(const ShadowRecord& record,
+                                                     const Path& target) {
+  if (!record.upload || record.upload->key == target.text()) return std::optional<ObjectInfo>{};
+  auto there = parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.head_object(record.upload->key, "", options);
   });
-  if (!there.ok() && there.error().code == ErrorCode::not_found) return {};
-  if (!there.ok()) return fail(there.error());
-  if (metadata_from(there->metadata).correlation_id != record.metadata.correlation_id) return {};
-  return requests.name([&](ObjectStore& store, const CallOptions& options) {
-    return store.delete_object(key, there->version_id, options);
+  if (!there.ok() && there.error().code != ErrorCode::not_found) return fail(there.error());
+  const bool is_ours =
+      there.ok() && there->size == record.size &&
+      metadata_from(there->metadata).correlation_id == record.metadata.correlation_id;
+  return is_ours ? std::optional(std::move(there).value()) : std::nullopt;
+}
+
+// That object was only a means.
+Result<> Drain::remove_begun_as(const ShadowRecord& record, const Path& target) {
+  const auto made = TRY(made_before(record, target));
+  if (!made) return {};
+  return parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.delete_object(record.upload->key, made->version_id, options);
   });
 }
 

@@ -86,7 +86,8 @@ class Drain : public std::enable_shared_from_this<Drain> {
   Result<RemoteFile> upload_directory(const ShadowRecord& record);
   Result<> feed(Writer& writer, const ShadowRecord& record);
   Result<> finish_split(const ShadowRecord& record, const Path& target,
-                        const CommitResult& result);
+                        const VersionId& version);
+  Result<std::optional<ObjectInfo>> made_before(const ShadowRecord& record, const Path& target);
   Result<> remove_begun_as(const ShadowRecord& record, const Path& target);
   Result<RemoteFile> confirm(const ShadowRecord& record, const Path& target);
   void conclude(const ShadowRecord& record, const Path& target, RemoteFile remote);
