@@ -112,6 +112,8 @@ void MemoryDisk::heal() {
   calls_left_.reset();
 }
 
+void MemoryDisk::on_sync_directory(std::function<void()> hook) { sync_hook_ = std::move(hook); }
+
 bool MemoryDisk::is_stopped() const {
   const std::lock_guard held(mutex_);
   return calls_left_ == 0U;
@@ -236,6 +238,7 @@ Result<> MemoryDisk::rename(const std::string& from, const std::string& to) {
 
 // Backwards: a change that becomes durable takes the earlier ones of its names along.
 Result<> MemoryDisk::sync_directory(const std::string& name) {
+  if (sync_hook_) sync_hook_();
   const std::lock_guard held(mutex_);
   TRY(begin(DiskCall::sync_directory));
   if (!name.empty() && !live_.contains(name)) return fail_errno(ENOENT, name);

@@ -14,6 +14,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -76,6 +77,8 @@ class MemoryDisk final : public Disk {
   // After `calls` more calls the machine is off: every call fails with EIO and does nothing.
   void stop_after(std::uint64_t calls);
   void heal();  // no fault any more, and the machine is on
+  // Called when a sync_directory() has begun, before it looks at the changes.
+  void on_sync_directory(std::function<void()> hook);
   [[nodiscard]] bool is_stopped() const;
 
   // What was not synced is lost, or kept, as the seed has it: seed 0 loses all of it, seed 1 keeps
@@ -127,6 +130,7 @@ class MemoryDisk final : public Disk {
   std::array<std::uint64_t, kDiskCalls> calls_{};
   std::vector<DiskFault> faults_;
   std::optional<std::uint64_t> calls_left_;
+  std::function<void()> sync_hook_;
 };
 
 }  // namespace spillway
