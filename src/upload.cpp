@@ -403,7 +403,7 @@ void Upload::finish(UploadOutcome outcome, Phase phase, Actions& actions) {
   outcome_ = outcome;
   phase_ = phase;
   if (phase != Phase::finished) committed_parts_.reset();
-  actions.push_back(action::Finish{});
+  actions.emplace_back(action::Finish{});
 }
 
 void Upload::fail_for_good(const Error& error, Actions& actions) {
