@@ -407,7 +407,7 @@ TEST(Engine, LosesNothingAcknowledged) {
     return run_seeds(seed, 1);
   }
   constexpr std::uint64_t kBatch = 500;
-  const std::uint64_t runs = number_from("SPILLWAY_RUNS", 1'000);
+  const std::uint64_t runs = number_from("SPILLWAY_RUNS", 400);
   for (std::uint64_t first = 1; first <= runs; first += kBatch) {
     const pid_t child = fork();
     ASSERT_GE(child, 0);
