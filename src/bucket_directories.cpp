@@ -123,7 +123,6 @@ void BucketFileSystem::fill_attributes(const Path& directory, DirectoryEntry& en
 // --- making and removing
 
 Result<> BucketFileSystem::store_directory(const Path& path, const Metadata& metadata) {
-  const auto remembered = catalog_->recall(path);
   PutRequest put;
   put.key = path.prefix();
   put.content_type = "application/x-directory";
