@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "fuse/killed.h"
 #include "fuse/operations.h"
 #include "fuse/stat_of.h"
 
@@ -89,7 +90,9 @@ void Operations::write(fuse_req_t request, fuse_ino_t /*node*/, const char* byte
 }
 
 void Operations::flush(fuse_req_t request, fuse_ino_t /*node*/, fuse_file_info* file) {
-  answer(request, file_system_.flush(*handle_of(file), caller_of(request)));
+  Caller caller = caller_of(request);
+  caller.was_killed = was_killed(caller.pid);
+  answer(request, file_system_.flush(*handle_of(file), caller));
 }
 
 // Answered when all is done: the kernel has a limit on releases under way, which then keeps them

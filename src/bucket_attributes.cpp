@@ -31,6 +31,7 @@ StorageReport report_of_object(const Path& path, const RemoteFile& remote) {
   report.version_id = remote.version_id;
   report.sha256 = remote.metadata.sha256;
   report.content_type = remote.content_type;
+  report.writer_killed = remote.metadata.writer_killed;
   return report;
 }
 
@@ -49,6 +50,7 @@ StorageReport report_of_record(const ShadowRecord& record, const std::string& lo
   report.mtime = record.metadata.mtime;
   report.sha256 = record.metadata.sha256;
   report.content_type = record.content_type;
+  report.writer_killed = record.metadata.writer_killed;
   return report;
 }
 
@@ -209,15 +211,26 @@ Result<> BucketFileSystem::remove_xattr(const Path& path, const std::string& nam
 
 // --- the end
 
-void BucketFileSystem::drop_unclosed(const FilePointer& file) {
+// Bytes of a file that is still open are nobody's file yet: kept where a person finds them.
+void BucketFileSystem::set_unclosed_aside(const FilePointer& file) {
   const auto writer = file->state.lock()->writer;
-  if (!writer || !writer->is_dirty()) return;
+  if (!writer || !writer->is_dirty() || writer->size() == 0) return;
+  Error reason;
+  reason.code = ErrorCode::timeout;
+  reason.detail = "the mount ended while the file was being written: nothing of it was published";
+  const CommitRequest request = describe(*file);
+  const auto kept = writer->set_aside(request, reason);
   Fields fields = Fields::object();
-  fields["path"] = file->state.lock()->path.text();
+  fields["path"] = request.path.text();
   fields["bytes"] = writer->size();
-  fields["detail"] = "the mount ended while the file was being written: nothing of it was published";
-  parts_.log.event(Level::error, "unclosed_file_dropped", std::move(fields));
-  writer->discard();
+  fields["detail"] = reason.detail;
+  if (kept.ok()) {
+    fields["location"] = *kept;
+  } else {
+    fields["error"] = kept.error().detail;
+  }
+  parts_.log.event(Level::error, kept.ok() ? "unclosed_file_kept" : "unclosed_file_lost",
+                   std::move(fields));
 }
 
 void BucketFileSystem::shut_down(Duration limit) {
@@ -235,7 +248,7 @@ void BucketFileSystem::shut_down(Duration limit) {
       if (may_be_committed(*file)) {
         static_cast<void>(commit(file));
       } else {
-        drop_unclosed(file);
+        set_unclosed_aside(file);
       }
       auto count = left.lock();
       --*count;

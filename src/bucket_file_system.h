@@ -113,6 +113,7 @@ class BucketFileSystem final : public FileSystem {
                                                     OpenFile::State& state, OpenFlags flags);
   void drop_if_unused(const FilePointer& file);
   [[nodiscard]] bool may_be_committed(OpenFile& file);
+  [[nodiscard]] bool end_of_killed(const FilePointer& file);
   Result<std::size_t> read_stored(const FilePointer& file, std::uint64_t offset,
                                   std::span<std::byte> bytes);
   Result<> truncate_unopened(const Path& path, std::uint64_t size, const Caller& caller);
@@ -146,7 +147,6 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] bool is_unknown_to_bucket(OpenFile& file);
   Result<> remove_remote(const Path& path);
   Result<> remove_committed(const Path& path);
-  void abort_kept_upload(const ShadowRecord& record);
   [[nodiscard]] Result<bool> bucket_lacks(const Path& path, const ShadowRecord& record);
   void forget_open(const Path& path);
 
@@ -168,7 +168,7 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] Pairs root_attributes();
   [[nodiscard]] std::string status_json();
   [[nodiscard]] Result<Metadata> metadata_of(const Path& path);
-  void drop_unclosed(const FilePointer& file);
+  void set_unclosed_aside(const FilePointer& file);
   struct Pending {
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;

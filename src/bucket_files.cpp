@@ -21,12 +21,15 @@ WriterSettings writer_settings(const SpillwayOptions& options, const PartGrid& g
   return settings;
 }
 
-// Whether every byte of [offset, end) is in one of the ranges, which rise.
-bool is_covered(const std::vector<ByteRange>& ranges, std::uint64_t offset, std::uint64_t end) {
-  for (const ByteRange& range : ranges) {
-    if (offset >= range.offset && offset < range.end()) offset = range.end();
-  }
-  return offset >= end;
+// What a reader of the head of a split file is told.
+Error unreadable(const ShadowRecord& record) {
+  Error error;
+  error.code = ErrorCode::server_error;
+  error.detail = record.reason.cause == Cause::upload_gone
+                     ? record.reason.detail
+                     : "this part of the file is in an unfinished upload to B2, which can be read "
+                       "once it is finished";
+  return error;
 }
 
 StorageReport pending_report(const Path& path) {
@@ -193,30 +196,33 @@ Result<std::size_t> BucketFileSystem::read(FileHandle& handle, std::uint64_t off
 
 Result<std::size_t> BucketFileSystem::read_stored(const FilePointer& file, std::uint64_t offset,
                                                   std::span<std::byte> bytes) {
+  std::optional<ShadowRecord> record;
   std::shared_ptr<Reader> reader;
   std::shared_ptr<DiskFile> data;
   {
     auto state = file->state.lock();
-    if (state->local && state->local->storage == Storage::split) {
-      const std::uint64_t size = state->local->size;
-      const std::uint64_t end = std::min<std::uint64_t>(size, offset + bytes.size());
-      if (!is_covered(state->local->ranges, offset, end)) {
-        return fail(ErrorCode::server_error, "this part of the file is in an unfinished upload to "
-                                             "B2, which can be read once it is finished");
-      }
-    }
-    if (state->local && !state->local_data) {
-      state->local_data = TRY(parts_.shadow.open_data(*state->local));
-    }
-    if (!state->local && state->remote && !state->reader) {
-      state->reader = make_reader(requests_, pool_, parts_.executor, *state->remote);
+    record = state->local;
+    if (record && !state->local_data) state->local_data = TRY(parts_.shadow.open_data(*record));
+    const auto version = record ? record->base : state->remote;
+    if (version && !state->reader) {
+      state->reader = make_reader(requests_, pool_, parts_.executor, *version);
     }
     reader = state->reader;
     data = state->local_data;
   }
-  if (data) return data->read_at(offset, bytes);
-  if (reader) return reader->read(offset, bytes);
-  return std::size_t{0};
+  if (!record) return reader ? reader->read(offset, bytes) : std::size_t{0};
+  std::size_t done = 0;
+  while (done < bytes.size() && offset + done < record->size) {
+    const std::uint64_t at = offset + done;
+    const BytePlace place = place_of(*record, at);
+    const auto piece = bytes.subspan(done, std::min(bytes.size() - done, place.end - at));
+    if (place.kind == BytePlace::Kind::upload) return fail(unreadable(*record));
+    const bool is_here = place.kind == BytePlace::Kind::shadow;
+    const std::size_t got = TRY(is_here ? data->read_at(at, piece) : reader->read(at, piece));
+    if (got == 0) break;
+    done += got;
+  }
+  return done;
 }
 
 Result<> BucketFileSystem::write(FileHandle& handle, std::uint64_t offset,
@@ -228,6 +234,7 @@ Result<> BucketFileSystem::write(FileHandle& handle, std::uint64_t offset,
     state->metadata.mtime = now();
     state->mtime_was_set = false;
     state->flush_answered = false;
+    state->metadata.writer_killed = false;
   }
   if (!writer || !handle.flags.write) return fail(ErrorCode::bad_handle, "not open for writing");
   handle.has_written = true;
@@ -245,11 +252,17 @@ Result<> BucketFileSystem::allocate(FileHandle& handle, Allocation mode, std::ui
 
 // --- closing
 
-Result<> BucketFileSystem::flush(FileHandle& handle, const Caller&) {
+Result<> BucketFileSystem::flush(FileHandle& handle, const Caller& caller) {
   const FilePointer file = handle.file;
+  {
+    auto state = file->state.lock();
+    state->flush_answered = true;
+    // A killed child may share the file with a parent that goes on writing: RELEASE decides, unless
+    // a write or the flush of somebody alive comes before it.
+    if (handle.has_written) state->metadata.writer_killed = caller.was_killed;
+  }
   // A shell opens, dups and closes before the first byte: nothing of this handle's to publish yet.
-  file->state.lock()->flush_answered = true;
-  if (!handle.has_written) return {};
+  if (!handle.has_written || caller.was_killed) return {};
   if (hold(file)) return {};
   return commit(file);
 }
@@ -273,8 +286,36 @@ void BucketFileSystem::release(FileHandle* handle) {
     is_unlinked = state->is_unlinked;
   }
   // What came after the last flush; a failure diverts, or is in the log and in last_error.
-  if (is_last_writer && !is_unlinked && !hold(file)) static_cast<void>(commit(file));
+  if (is_last_writer && !is_unlinked && !end_of_killed(file) && !hold(file)) {
+    static_cast<void>(commit(file));
+  }
   drop_if_unused(file);
+}
+
+// The last writer was killed in the middle of its work. true: what it wrote is not published.
+bool BucketFileSystem::end_of_killed(const FilePointer& file) {
+  std::shared_ptr<Writer> writer;
+  Fields fields = Fields::object();
+  {
+    auto state = file->state.lock();
+    if (!state->metadata.writer_killed || !state->writer->is_dirty()) return false;
+    writer = state->writer;
+    state->may_be_held = false;
+    fields["path"] = state->path.text();
+  }
+  fields["bytes"] = writer->size();
+  const bool discards = settings_.options.on_kill == KillMode::discard;
+  fields["detail"] = discards ? "the process that wrote this file was killed: nothing of it is "
+                                "published (--on-kill=discard)"
+                              : "the process that wrote this file was killed: it may be incomplete";
+  parts_.log.event(Level::warning, "writer_killed", std::move(fields));
+  if (!discards) return false;
+  writer->discard();
+  auto state = file->state.lock();
+  state->metadata.writer_killed = false;
+  content_changed(state->path);
+  entry_changed(state->path);
+  return true;
 }
 
 void BucketFileSystem::drop_if_unused(const FilePointer& file) {

@@ -39,23 +39,12 @@ Result<> BucketFileSystem::remove_remote(const Path& path) {
 Result<> BucketFileSystem::remove_committed(const Path& path) {
   if (const auto record = parts_.shadow.find(path)) {
     if (!TRY(bucket_lacks(path, *record))) TRY(remove_remote(path));
-    if (record->upload) abort_kept_upload(*record);
     return parts_.shadow.remove(record->id);
   }
   if (settings_.service.state == ServiceState::local_only) return {};
   const auto entry = TRY(catalog_->find(path));
   // Deleting what B2 never had would only leave a hide marker.
   return entry.file ? remove_remote(path) : Result<>{};
-}
-
-// The unfinished upload of a split file that is deleted: nothing refers to it any more.
-void BucketFileSystem::abort_kept_upload(const ShadowRecord& record) {
-  parts_.executor.submit([this, upload = *record.upload] {
-    const auto aborted = requests_.name([&](ObjectStore& store, const CallOptions& options) {
-      return store.abort_upload(upload.key, upload.id, options);
-    });
-    if (aborted.ok()) static_cast<void>(parts_.shadow.forget_upload(upload.id));
-  });
 }
 
 Result<> BucketFileSystem::unlink(const Path& path) {
@@ -112,7 +101,11 @@ Result<> BucketFileSystem::rename_file(const Path& from, const Path& to, const F
     if (is_only_here && writer->is_untouched_in_ram()) return rename_uncommitted(file, to, target);
     TRY(commit_named(file, from));
   }
-  if (const auto committed = parts_.shadow.find(from)) {
+  const auto committed = parts_.shadow.find(from);
+  // The object that finished a split file is its only whole copy: it is moved, not removed.
+  const bool is_remote =
+      !committed || (committed->upload && TRY(drain_->is_there_already(*committed)));
+  if (!is_remote) {
     TRY(rename_local(*committed, to, target));
   } else {
     const auto entry = TRY(catalog_->find(from));
@@ -184,7 +177,11 @@ Result<> BucketFileSystem::rename_local(const ShadowRecord& record, const Path& 
   ShadowRecord renamed = TRY(parts_.shadow.rename(record.id, to));
   renamed.seen = target.doubt ? Seen::unknown : Seen::absent;
   renamed.seen_etag.clear();
-  if (replaced) add_own_ids(*replaced, renamed.own_ids);
+  if (replaced) {
+    renamed.seen = replaced->seen;
+    renamed.seen_etag = replaced->seen_etag;
+    add_own_ids(*replaced, renamed.own_ids);
+  }
   const auto remembered = catalog_->recall(to);
   if (remembered && remembered->file) {
     renamed.seen = Seen::object;

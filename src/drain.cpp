@@ -31,7 +31,6 @@ Drain::Drain(const DrainParts& parts, const DrainSettings& settings)
 // --- when
 
 void Drain::start() {
-  parts_.writer.executor.submit([self = shared_from_this()] { self->abort_orphans(); });
   tick();
 }
 
@@ -45,6 +44,7 @@ void Drain::tick() {
                      [weak = weak_from_this()] {
                        if (const auto self = weak.lock()) self->tick();
                      });
+  executor.submit([self = shared_from_this()] { self->abort_orphans(); });
   begin_files();
 }
 
@@ -124,22 +124,47 @@ void Drain::drain_file(const std::string& id, const Path& path) {
   if (went_well) begin_files();
 }
 
+// Whether B2 has lost what it had acknowledged of a split file: the upload, or the version whose
+// bytes were to be taken over. No try will bring these back.
+bool Drain::lost_bytes(const ShadowRecord& record, const Error& error) {
+  if (record.upload && error.cause == Cause::upload_gone) return true;
+  return record.base && (error.code == ErrorCode::not_found || error.code == ErrorCode::stale);
+}
+
 // An outage pauses everything by the breaker; any other failure pauses this file alone.
 void Drain::report_failure(const ShadowRecord& record, const Error& error) {
   if (means_outage(error.code)) return;
-  auto state = state_.lock();
-  Pause& pause = state->pauses[record.id];
-  const bool is_first = pause.length == Duration::zero();
-  pause.path = record.path;
-  pause.error = error;
-  pause.length = is_first ? settings_.first_pause
-                          : std::min(pause.length * 2, settings_.longest_pause);
-  pause.until = parts_.writer.executor.clock().now() + pause.length;
+  const bool is_lost = lost_bytes(record, error);
+  bool is_first = false;
+  {
+    auto state = state_.lock();
+    Pause& pause = state->pauses[record.id];
+    is_first = pause.length == Duration::zero();
+    pause.path = record.path;
+    pause.error = error;
+    pause.length = is_first ? settings_.first_pause
+                            : std::min(pause.length * 2, settings_.longest_pause);
+    if (is_lost) pause.length = settings_.longest_pause;
+    pause.until = parts_.writer.executor.clock().now() + pause.length;
+  }
   if (!is_first) return;
   Fields fields = to_failure_json(error);
   fields["path"] = record.path.text();
+  fields["correlation_id"] = record.metadata.correlation_id;
   fields["location"] = parts_.writer.shadow.location_of(record);
-  parts_.writer.log.event(Level::error, "drain_stuck", std::move(fields));
+  if (is_lost) note_loss(record, error);
+  parts_.writer.log.event(Level::error, is_lost ? "head_lost" : "drain_stuck", std::move(fields));
+}
+
+// Whoever asks for the file or its attributes is told; what is here of it stays.
+void Drain::note_loss(const ShadowRecord& record, const Error& error) {
+  ShadowRecord noted = record;
+  noted.reason = error;
+  noted.reason.detail =
+      "lost in B2: what B2 had acknowledged of this file is gone there (" + error.detail +
+      "); the rest is kept here and is not published";
+  parts_.writer.service.set_last_error(noted.reason);
+  static_cast<void>(parts_.writer.shadow.update(noted));  // else the next mount finds it again
 }
 
 // --- one file
@@ -167,6 +192,7 @@ Result<> Drain::bring(const ShadowRecord& record) {
   }
   RemoteFile remote = TRY(confirm(record, target));
   TRY(remove_begun_as(record, target));
+  if (record.upload) static_cast<void>(parts_.writer.shadow.forget_upload(record.upload->id));
   conclude(record, target, std::move(remote));
   return {};
 }
@@ -230,25 +256,28 @@ void Drain::log_conflict(const ShadowRecord& record, const Path& target, const O
 }
 
 Result<> Drain::upload(const ShadowRecord& record, const Path& target) {
-  const bool is_split = record.upload.has_value();
+  const bool is_resumed = record.upload.has_value();
   if (const auto made = TRY(made_before(record, target))) {
     return finish_split(record, target, made->version_id);
   }
   WriterSettings settings;
-  settings.grid = is_split ? PartGrid(record.upload->part_size, record.upload->largest_part)
+  settings.grid = is_resumed ? PartGrid(record.upload->part_size, record.upload->largest_part)
                            : settings_.grid;
   settings.rules.retry = settings_.retry;
-  settings.rules.on_failure = is_split ? OnFailure::fail_keeping_upload : OnFailure::fail;
+  settings.rules.on_failure = is_resumed ? OnFailure::fail_keeping_upload : OnFailure::fail;
   settings.event = "drain";
   settings.correlation_id = record.metadata.correlation_id;
   const auto describe = [record, target] { return request_of(record, target); };
-  const auto writer =
-      is_split ? Writer::resume(parts_.writer, settings, record, describe)
-               : Writer::make(parts_.writer, settings, WriterBase{}, describe);
+  WriterBase base;
+  base.remote = record.base;
+  const auto writer = is_resumed
+                          ? Writer::resume(parts_.writer, settings, record, describe)
+                          : Writer::make(parts_.writer, settings, base, describe);
   writer->mark_dirty();
+  if (writer->size() > record.size) TRY(writer->truncate(record.size));
   TRY(feed(*writer, record));
   const CommitResult result = TRY(writer->commit(request_of(record, target)));
-  return is_split ? finish_split(record, target, result.report.version_id) : Result<>{};
+  return is_resumed ? finish_split(record, target, result.report.version_id) : Result<>{};
 }
 
 // The shadow's ranges, in order, in pieces that --memory has room for.
@@ -323,25 +352,43 @@ Result<RemoteFile> Drain::upload_directory(const ShadowRecord& record) {
   return remote;
 }
 
+// What B2 has under the name, if it is this file, whole.
+Result<std::optional<RemoteFile>> Drain::find_ours(const ShadowRecord& record,
+                                                   const Path& target) {
+  const auto info = parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.head_object(target.text(), "", options);
+  });
+  if (!info.ok() && info.error().code == ErrorCode::not_found) return std::optional<RemoteFile>{};
+  if (!info.ok()) return fail(info.error());
+  RemoteFile remote;
+  remote.metadata = metadata_from(info->metadata);
+  if (info->size != record.size ||
+      remote.metadata.correlation_id != record.metadata.correlation_id) {
+    return std::optional<RemoteFile>{};
+  }
+  remote.size = info->size;
+  remote.etag = info->etag;
+  remote.version_id = info->version_id;
+  remote.last_modified = info->last_modified;
+  remote.content_type = info->content_type;
+  return std::optional(std::move(remote));
+}
+
 // B2's own word that the object is whole and ours: only then the shadow's copy may go.
 Result<RemoteFile> Drain::confirm(const ShadowRecord& record, const Path& target) {
-  const ObjectInfo info =
-      TRY(parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
-        return store.head_object(target.text(), "", options);
-      }));
-  const Metadata metadata = metadata_from(info.metadata);
-  if (info.size != record.size || metadata.correlation_id != record.metadata.correlation_id) {
-    return fail(ErrorCode::checksum_mismatch,
-                "what B2 has under the name is not what was sent: the local copy stays");
-  }
-  RemoteFile remote;
-  remote.size = info.size;
-  remote.etag = info.etag;
-  remote.version_id = info.version_id;
-  remote.last_modified = info.last_modified;
-  remote.content_type = info.content_type;
-  remote.metadata = metadata;
-  return remote;
+  auto remote = TRY(find_ours(record, target));
+  if (remote) return *std::move(remote);
+  return fail(ErrorCode::checksum_mismatch,
+              "what B2 has under the name is not what was sent: the local copy stays");
+}
+
+Result<bool> Drain::is_there_already(const ShadowRecord& record) {
+  const auto tried = std::ranges::find(record.own_ids, record.metadata.correlation_id);
+  if (tried == record.own_ids.end()) return false;
+  auto remote = TRY(find_ours(record, record.path));
+  if (!remote) return false;
+  conclude(record, record.path, *std::move(remote));
+  return true;
 }
 
 void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile remote) {
@@ -362,6 +409,7 @@ void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile 
   history.version_id = remote.version_id;
   history.sha256 = remote.metadata.sha256;
   history.content_type = remote.content_type;
+  history.writer_killed = record.metadata.writer_killed;
   remote.history = std::move(history);
   if (is_directory) {
     parts_.catalog.directory_stored(record.path, {.has_marker = true, .metadata = record.metadata});
@@ -374,18 +422,40 @@ void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile 
 }
 
 // Uploads of our own that a crash left behind and no record names.
+// --- uploads that nothing needs
+
 void Drain::abort_orphans() {
-  for (const LedgerEntry& entry : parts_.writer.shadow.orphaned_uploads()) {
-    const auto aborted =
-        parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
-          return store.abort_upload(entry.key, entry.id, options);
-        });
-    if (!aborted.ok()) return;  // the next mount tries again
-    static_cast<void>(parts_.writer.shadow.forget_upload(entry.id));
-    Fields fields = Fields::object();
-    fields["path"] = entry.key;
-    parts_.writer.log.event(Level::info, "upload_aborted", std::move(fields));
+  if (parts_.writer.service.readiness() != Service::Readiness::open) return;
+  const std::vector<LedgerEntry> orphans = parts_.writer.shadow.orphaned_uploads();
+  if (orphans.empty() || is_aborting_.exchange(true)) return;
+  for (const LedgerEntry& entry : orphans) {
+    if (state_.lock()->is_stopping || !abort_orphan(entry).ok()) break;  // the next tick tries again
   }
+  is_aborting_ = false;
+}
+
+Result<> Drain::abort_orphan(const LedgerEntry& entry) {
+  Requests& requests = parts_.writer.requests;
+  TRY(requests.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.abort_upload(entry.key, entry.id, options);
+  }));
+  if (!entry.unwanted_object.empty()) {
+    const auto there = requests.name([&](ObjectStore& store, const CallOptions& options) {
+      return store.head_object(entry.key, "", options);
+    });
+    if (!there.ok() && there.error().code != ErrorCode::not_found) return fail(there.error());
+    if (there.ok() &&
+        metadata_from(there->metadata).correlation_id == entry.unwanted_object) {
+      TRY(requests.name([&](ObjectStore& store, const CallOptions& options) {
+        return store.delete_object(entry.key, there->version_id, options);
+      }));
+    }
+  }
+  static_cast<void>(parts_.writer.shadow.forget_upload(entry.id));
+  Fields fields = Fields::object();
+  fields["path"] = entry.key;
+  parts_.writer.log.event(Level::info, "upload_aborted", std::move(fields));
+  return {};
 }
 
 }  // namespace spillway

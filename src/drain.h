@@ -51,6 +51,10 @@ class Drain : public std::enable_shared_from_this<Drain> {
   // Now, without waiting for a cool-down or a pause.
   void kick();
 
+  // Whether B2 has the file whole already, by a try of which nobody heard the end: then it counts as
+  // drained. The caller holds the path's lock.
+  Result<bool> is_there_already(const ShadowRecord& record);
+
   struct Stuck {
     Path path;
     Error error;
@@ -89,16 +93,21 @@ class Drain : public std::enable_shared_from_this<Drain> {
                         const VersionId& version);
   Result<std::optional<ObjectInfo>> made_before(const ShadowRecord& record, const Path& target);
   Result<> remove_begun_as(const ShadowRecord& record, const Path& target);
+  Result<std::optional<RemoteFile>> find_ours(const ShadowRecord& record, const Path& target);
   Result<RemoteFile> confirm(const ShadowRecord& record, const Path& target);
   void conclude(const ShadowRecord& record, const Path& target, RemoteFile remote);
   void report_failure(const ShadowRecord& record, const Error& error);
+  [[nodiscard]] static bool lost_bytes(const ShadowRecord& record, const Error& error);
+  void note_loss(const ShadowRecord& record, const Error& error);
   void log_conflict(const ShadowRecord& record, const Path& target, const ObjectInfo& there);
   [[nodiscard]] Path conflict_path(const ShadowRecord& record) const;
   void abort_orphans();
+  Result<> abort_orphan(const LedgerEntry& entry);
 
   const DrainParts parts_;
   const DrainSettings settings_;
   Guarded<State> state_;
+  std::atomic<bool> is_aborting_ = false;
   std::atomic<std::uint64_t> drained_ = 0;
 };
 

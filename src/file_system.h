@@ -51,6 +51,8 @@ struct Caller {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::int32_t pid = 0;
+  // It is being ended by a signal. Known of flush() only.
+  bool was_killed = false;
 };
 
 struct OpenFlags {

@@ -170,6 +170,8 @@ bool read_entry(const std::string& name, const std::string& value, Metadata& met
     if (is_correlation_id(value)) metadata.correlation_id = value;
   } else if (name == "sha256") {
     if (is_sha256(value)) metadata.sha256 = value;
+  } else if (name == "spillway-writer-killed") {
+    metadata.writer_killed = value == "true";
   } else if (name == kXattrsName) {
     auto xattrs = xattrs_from_text(value);
     if (!xattrs) return false;
@@ -206,6 +208,7 @@ MetadataMap to_map(const Metadata& metadata) {
     map.insert_or_assign("spillway-id", metadata.correlation_id);
   }
   if (is_sha256(metadata.sha256)) map.insert_or_assign("sha256", metadata.sha256);
+  if (metadata.writer_killed) map.insert_or_assign("spillway-writer-killed", "true");
   if (!metadata.xattrs.empty()) {
     map.insert_or_assign(std::string(kXattrsName), xattrs_to_text(metadata.xattrs));
   }

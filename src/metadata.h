@@ -6,6 +6,7 @@
 //   mode, uid, gid             decimal; mode is the whole st_mode (s3fs, geesefs)
 //   xattr                      URL-encoded JSON of base64 (s3fs)
 //   spillway-id                correlation id of the upload that stored the version
+//   spillway-writer-killed     "true": the process that wrote the version was killed by a signal
 //   sha256                     hex, where it was known when the upload began
 //
 // What comes from a bucket is input: values out of range are ignored, set-id and device bits are
@@ -33,6 +34,7 @@ struct Metadata {
   std::map<std::string, std::string> xattrs;  // the user's own, full name ("user.x") to value
   std::string correlation_id;
   std::string sha256;
+  bool writer_killed = false;
   MetadataMap foreign;  // names that are none of ours, kept as they are
 
   friend bool operator==(const Metadata&, const Metadata&) = default;

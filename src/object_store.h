@@ -79,6 +79,15 @@ struct ObjectInfo {
   MetadataMap metadata;  // empty in listings, which carry none
 };
 
+// One version of one object, as it was seen.
+struct RemoteVersion {
+  Key key;
+  VersionId version_id;  // empty where the server keeps none: then `etag` is the condition
+  Etag etag;
+  std::uint64_t size = 0;
+  friend bool operator==(const RemoteVersion&, const RemoteVersion&) = default;
+};
+
 // The answer to a request that stored something.
 struct StoredObject {
   Key key;

@@ -117,6 +117,12 @@ struct Words<SplitMode> {
                                    Word{"fail", SplitMode::fail}};
 };
 template <>
+struct Words<KillMode> {
+  static constexpr std::string_view kWants = "wants publish or discard";
+  static constexpr std::array kAll{Word{"publish", KillMode::publish},
+                                   Word{"discard", KillMode::discard}};
+};
+template <>
 struct Words<ConflictMode> {
   static constexpr std::string_view kWants = "wants both, ours or theirs";
   static constexpr std::array kAll{Word{"both", ConflictMode::both},
@@ -181,6 +187,8 @@ constexpr std::array kOptions{
                apply_with<&O::stall_timeout, Time>},
     OptionSpec{"on-split", "divert|fail", "rest of a file that B2 holds a part of [divert]",
                apply_with<&O::on_split, Choice<SplitMode>>},
+    OptionSpec{"on-kill", "publish|discard", "what a killed program left of a file [publish]",
+               apply_with<&O::on_kill, Choice<KillMode>>},
     OptionSpec{"conflict", "both|ours|theirs",
                "a file changed in B2 while ours was in the shadow [both]",
                apply_with<&O::conflict, Choice<ConflictMode>>},

@@ -21,6 +21,7 @@ enum class TempNames : std::uint8_t { commit, rsync, wide };
 // Whether requests sign the SHA-256 of their body, or leave that to TLS.
 enum class PayloadMode : std::uint8_t { with_hash, without_hash };
 // A file whose upload B2 holds in part: divert the rest, or let close() fail.
+enum class KillMode : std::uint8_t { publish, discard };
 enum class SplitMode : std::uint8_t { divert, fail };
 // A file that changed in B2 while ours was in the shadow: keep both, or which one wins.
 enum class ConflictMode : std::uint8_t { both, ours, theirs };
@@ -41,6 +42,7 @@ struct SpillwayOptions {
   Duration connect_timeout = std::chrono::seconds(10);
   Duration stall_timeout = std::chrono::seconds(30);  // without a byte moving
   SplitMode on_split = SplitMode::divert;
+  KillMode on_kill = KillMode::publish;
   ConflictMode conflict = ConflictMode::both;
   std::string shadow;  // "": default_shadow_directory() of src/config.h
   std::uint64_t shadow_limit = 0;  // 0: none

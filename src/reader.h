@@ -14,14 +14,7 @@
 
 namespace spillway {
 
-// One version of an object: every byte of one Reader comes from it.
-struct RemoteVersion {
-  Key key;
-  VersionId version_id;  // empty where the server keeps none: then `etag` is the condition
-  Etag etag;
-  std::uint64_t size = 0;
-};
-
+// Every byte of one reader comes from one version.
 class Reader {
  public:
   virtual ~Reader() = default;

@@ -31,13 +31,15 @@ class LocalShadow final : public Shadow {
   LocalShadow(Disk& disk, const ShadowSettings& settings, Executor& executor, const TextHash& hash);
 
   // Before all else.
-  Result<> start(const ShadowSettings& settings, const TextHash& hash, Log& log);
+  Result<> start(const ShadowSettings& settings, const Clock& clock, const TextHash& hash,
+                 Log& log);
 
   [[nodiscard]] const ShadowRecovery& recovery() const override { return recovery_; }
 
   Result<std::unique_ptr<ShadowDraft>> create_draft() override;
   Result<std::unique_ptr<ShadowDraft>> copy_to_draft(const ShadowRecord& record) override;
   Result<ShadowRecord> publish(ShadowDraft& draft, ShadowRecord record) override;
+  Result<std::string> set_aside(ShadowDraft& draft, const ShadowRecord& record) override;
 
   [[nodiscard]] std::optional<ShadowRecord> find(const Path& path) const override;
   [[nodiscard]] std::vector<ShadowRecord> within(const Path& directory) const override;
@@ -51,6 +53,7 @@ class LocalShadow final : public Shadow {
 
   Result<> note_upload(const LedgerEntry& entry) override { return ledger_.note(entry); }
   Result<> forget_upload(const UploadId& id) override { return ledger_.forget(id); }
+  void leave_upload(const UploadId& id) override { ledger_.leave(id); }
   [[nodiscard]] std::vector<LedgerEntry> orphaned_uploads() const override;
 
   Result<> close_cleanly() override;
@@ -66,6 +69,7 @@ class LocalShadow final : public Shadow {
   Result<> take_back(const ShadowRecord& record, const std::vector<Path>& paths);
   void enter(const ShadowRecord& record, Place place);
   Result<> park(const ShadowEntry& entry);
+  Result<> leave_upload_under(const Path& path);
 
   Disk& disk_;
   ShadowRecovery recovery_;
@@ -90,14 +94,19 @@ LocalShadow::LocalShadow(Disk& disk, const ShadowSettings& settings, Executor& e
       stock_(disk, executor, drafts_, journal_.directory(),
              [this] { return id_of(index_.lock()->next_number()); }) {}
 
-Result<> LocalShadow::start(const ShadowSettings& settings, const TextHash& hash, Log& log) {
+Result<> LocalShadow::start(const ShadowSettings& settings, const Clock& clock,
+                            const TextHash& hash, Log& log) {
   const bool after_crash = TRY(take_possession(disk_, settings.identity, log));
   auto recovered = TRY(recover_shadow(disk_, hash, log));
   TRY(ledger_.load(log));
   recovery_ = recovered.counts;
   recovery_.after_crash = after_crash;
   space_.count(recovered.index.usage().bytes);
-  *index_.lock() = std::move(recovered.index);
+  auto index = index_.lock();
+  *index = std::move(recovered.index);
+  // Ids are not used again, although all that had them is gone: that it is gone may not be durable,
+  // and what a power cut brings back must not be taken for a new record's.
+  index->numbers_from(static_cast<std::uint64_t>(clock.wall().time_since_epoch().count()));
   return {};
 }
 
@@ -148,11 +157,18 @@ Result<ShadowRecord> LocalShadow::publish(ShadowDraft& given, ShadowRecord recor
   }
   const auto turn = ShadowTurn::take(index_, {record.path});
   TRY(settle_if_urgent(record.path));
+  TRY(leave_upload_under(record.path));
   record.id = draft.id();
   record.sequence = index_.lock()->next_number();
   TRY(store_draft(draft, record));
   enter(record, Place::drafts);
   return record;
+}
+
+// The record that is there, if any, is about to be replaced.
+Result<> LocalShadow::leave_upload_under(const Path& path) {
+  const auto former = find(path);
+  return former ? ledger_.leave_with(*former) : Result<>();
 }
 
 // Moves the charge from draft to record. They differ by holes, and by ranges written in vain.
@@ -189,6 +205,19 @@ void LocalShadow::enter(const ShadowRecord& record, Place place) {
   const Place settled = settle_data(disk_, record, place);
   index_.lock()->move_data(record.id, settled);
   if (former && settled != Place::files) remove_empty_parents(disk_, record.path);
+}
+
+Result<std::string> LocalShadow::set_aside(ShadowDraft& given, const ShadowRecord& record) {
+  auto& draft = static_cast<LocalDraft&>(given);
+  TRY(draft.check_unpublished());
+  TRY(draft.sync());
+  const std::string text = TRY(journal_.readable_text(record));
+  const std::string name(record.path.name());
+  const std::string kept = TRY(layout::set_aside(disk_, in(kDrafts, draft.id()), name));
+  draft.set_aside();
+  TRY(write_text(disk_, kept + ".json", text));
+  TRY(disk_.sync_directory(kLostAndFound));
+  return disk_.absolute(kept);
 }
 
 // --- what the disk may hold besides the index
@@ -249,6 +278,7 @@ Result<> LocalShadow::remove(const std::string& id) {
   const auto turn = TRY(ShadowTurn::take_record(index_, id));
   const auto entry = entry_of(id);
   TRY(settle(entry.record.path));
+  TRY(ledger_.leave_with(entry.record));
   if (auto retired = journal_.retire(id); !retired) {
     (void)take_back(entry.record, {entry.record.path});
     return retired;
@@ -282,6 +312,7 @@ Result<ShadowRecord> LocalShadow::rename(const std::string& id, const Path& to) 
   if (from == to) return entry.record;
   TRY(settle(from));
   TRY(settle_if_urgent(to));
+  TRY(leave_upload_under(to));
   TRY(park(entry));
   ShadowRecord renamed = entry.record;
   renamed.path = to;
@@ -357,7 +388,7 @@ Result<std::unique_ptr<Shadow>> open_shadow(Disk& disk, const ShadowSettings& se
                                             Executor& executor, const Hashing& hashing, Log& log) {
   const TextHash hash = text_hash(hashing);
   auto shadow = std::make_unique<LocalShadow>(disk, settings, executor, hash);
-  TRY(shadow->start(settings, hash, log));
+  TRY(shadow->start(settings, executor.clock(), hash, log));
   return shadow;
 }
 

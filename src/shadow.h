@@ -68,6 +68,9 @@ struct ShadowUsage {
 struct LedgerEntry {
   Key key;
   UploadId id;
+  // Correlation id of an object that nothing wants under `key` any more, should the upload have
+  // become one: the file was renamed since the upload began. Empty: there is none.
+  std::string unwanted_object = {};
 };
 
 class Shadow {
@@ -87,6 +90,11 @@ class Shadow {
   // draft whose bytes could not be synced must be written anew, and one that the disk may name
   // already (its journal failed half-way) can't be written any more.
   virtual Result<ShadowRecord> publish(ShadowDraft& draft, ShadowRecord record) = 0;
+
+  // For a file that nobody closed: the draft's bytes, and beside them what is known of them
+  // (NAME.json, the text of a record), go to lost+found, durable on return, and are never seen in
+  // the tree nor drained. Returns the absolute path.
+  virtual Result<std::string> set_aside(ShadowDraft& draft, const ShadowRecord& record) = 0;
 
   // Answers from memory.
   [[nodiscard]] virtual std::optional<ShadowRecord> find(const Path& path) const = 0;
@@ -112,7 +120,10 @@ class Shadow {
   // it are ever aborted.
   virtual Result<> note_upload(const LedgerEntry& entry) = 0;
   virtual Result<> forget_upload(const UploadId& id) = 0;
-  // What earlier runs left, without those that a record names.
+  // Nothing needs the upload any more, but it could not be aborted.
+  virtual void leave_upload(const UploadId& id) = 0;
+  // Uploads that wait to be aborted: left, of records that are gone, and of earlier runs; none that
+  // a record names.
   [[nodiscard]] virtual std::vector<LedgerEntry> orphaned_uploads() const = 0;
 
   // Marks a clean end, so that the next start is not taken for one after a crash.

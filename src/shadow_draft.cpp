@@ -76,6 +76,12 @@ Result<> LocalDraft::sync() {
 
 void LocalDraft::published() { published_ = true; }
 
+void LocalDraft::set_aside() {
+  published_ = true;
+  if (record_.file != nullptr) (void)disk_.remove(layout::in(layout::kJournal, id_));
+  space_.give_back(charged_);
+}
+
 std::uint64_t LocalDraft::uncovered(std::uint64_t from, std::uint64_t to) const {
   std::uint64_t bytes = to - from;
   auto extent = covered_.upper_bound(from);

@@ -42,6 +42,8 @@ class LocalDraft final : public ShadowDraft {
 
   // A record names it: the file stays, and so does its charge, which is the record's now.
   void published();
+  // The file was moved to where nothing counts or removes it.
+  void set_aside();
   // A record may name it after a crash, although nobody was told so: nothing may change it any
   // more, nor remove it. It may still be published.
   void distrust() { distrusted_ = true; }

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -50,7 +51,7 @@ class ShadowIndex {
 
   // Ids and sequences are drawn from one counter, which starts above all that the disk holds.
   [[nodiscard]] std::uint64_t next_number() { return next_++; }
-  void numbers_from(std::uint64_t number) { next_ = number; }
+  void numbers_from(std::uint64_t number) { next_ = std::max(next_, number); }
 
   enum class Urgency : std::uint8_t { lazy, urgent };
   void doubt(const Path& path, const std::string& id, Urgency urgency);

@@ -44,10 +44,10 @@ class ShadowJournal {
   Result<> sync();
 
   [[nodiscard]] DirectorySync& directory() { return directory_; }
+  // The record as it is stored; fails where it could not be read back.
+  [[nodiscard]] Result<std::string> readable_text(const ShadowRecord& record) const;
 
  private:
-  Result<std::string> readable_text(const ShadowRecord& record) const;
-
   Disk& disk_;
   TextHash hash_;
   DirectorySync directory_;

@@ -19,7 +19,9 @@ std::string to_text(const LedgerEntry& entry, const TextHash& hash) {
   const auto bytes = [](const std::string& text) {
     return nlohmann::json(std::vector<unsigned char>(text.begin(), text.end()));
   };
-  const std::string line = nlohmann::json{{"key", bytes(entry.key)}, {"id", bytes(entry.id)}}.dump();
+  nlohmann::json json{{"key", bytes(entry.key)}, {"id", bytes(entry.id)}};
+  if (!entry.unwanted_object.empty()) json["unwanted_object"] = bytes(entry.unwanted_object);
+  const std::string line = json.dump();
   return line + "\n" + hash(line) + "\n";
 }
 
@@ -44,7 +46,8 @@ std::optional<LedgerEntry> entry_from(std::string_view text, const TextHash& has
   auto key = bytes_of(json, "key");
   auto id = bytes_of(json, "id");
   if (!key || !id) return std::nullopt;
-  return LedgerEntry{*std::move(key), *std::move(id)};
+  return LedgerEntry{*std::move(key), *std::move(id),
+                     bytes_of(json, "unwanted_object").value_or("")};
 }
 
 }  // namespace
@@ -53,7 +56,7 @@ ShadowLedger::ShadowLedger(Disk& disk, Executor& executor, TextHash hash)
     : disk_(disk),
       hash_(std::move(hash)),
       directory_(disk, executor, kLedger),
-      earlier_(executor) {}
+      known_(executor) {}
 
 std::string ShadowLedger::name_of(const UploadId& id) const { return in(kLedger, hash_(id)); }
 
@@ -67,7 +70,7 @@ Result<> ShadowLedger::load(Log& log) {
     const auto text = read_text(disk_, name, kLargestEntry);
     const auto entry = text ? entry_from(*text, hash_) : std::nullopt;
     if (entry) {
-      earlier_.lock()->emplace(entry->id, entry->key);
+      known_.lock()->emplace(entry->id, Known{*entry, true});
     } else {
       const std::string kept = TRY(set_aside(disk_, name, "ledger-" + found.name));
       log.event(Level::error, "shadow_damaged", {{"name", name}, {"kept", disk_.absolute(kept)}});
@@ -77,20 +80,43 @@ Result<> ShadowLedger::load(Log& log) {
 }
 
 Result<> ShadowLedger::note(const LedgerEntry& entry) {
+  known_.lock()->insert_or_assign(entry.id, Known{entry, false});
   TRY(write_text(disk_, name_of(entry.id), to_text(entry, hash_)));
   return directory_.make_durable(directory_.changed());
 }
 
 Result<> ShadowLedger::forget(const UploadId& id) {
-  TRY(remove_if_there(disk_, name_of(id)));
-  earlier_.lock()->erase(id);
-  return {};
+  known_.lock()->erase(id);
+  return remove_if_there(disk_, name_of(id));
+}
+
+void ShadowLedger::leave(const UploadId& id) {
+  auto known = known_.lock();
+  const auto found = known->find(id);
+  if (found != known->end()) found->second.is_orphan = true;
+}
+
+Result<> ShadowLedger::leave_with(const ShadowRecord& record) {
+  if (!record.upload) return {};
+  LedgerEntry entry{record.upload->key, record.upload->id, {}};
+  {
+    auto known = known_.lock();
+    const auto found = known->find(entry.id);
+    // Completed or aborted already, and forgotten.
+    if (found == known->end()) return {};
+    found->second.is_orphan = true;
+    if (record.path.text() == entry.key) return {};
+    entry.unwanted_object = record.metadata.correlation_id;
+    found->second.entry = entry;
+  }
+  TRY(write_text(disk_, name_of(entry.id), to_text(entry, hash_)));
+  return directory_.make_durable(directory_.changed());
 }
 
 std::vector<LedgerEntry> ShadowLedger::orphans(const std::set<UploadId>& named) const {
   std::vector<LedgerEntry> orphans;
-  for (const auto& [id, key] : *earlier_.lock()) {
-    if (!named.contains(id)) orphans.push_back({key, id});
+  for (const auto& [id, known] : *known_.lock()) {
+    if (known.is_orphan && !named.contains(id)) orphans.push_back(known.entry);
   }
   return orphans;
 }

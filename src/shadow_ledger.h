@@ -27,16 +27,25 @@ class ShadowLedger {
   Result<> note(const LedgerEntry& entry);
   // Not durable: an upload that comes back after a crash is aborted once more, which does no harm.
   Result<> forget(const UploadId& id);
-  // Of earlier runs, without those in `named`.
+  // Nothing needs the upload any more; it is an orphan from now on.
+  void leave(const UploadId& id);
+  // The record that names the upload is about to go: the same, and durable on return where an object
+  // that the upload may have become would then be nobody's.
+  Result<> leave_with(const ShadowRecord& record);
+  // Those that were left and those of earlier runs, without those in `named`.
   [[nodiscard]] std::vector<LedgerEntry> orphans(const std::set<UploadId>& named) const;
 
  private:
+  struct Known {
+    LedgerEntry entry;
+    bool is_orphan = false;
+  };
   [[nodiscard]] std::string name_of(const UploadId& id) const;
 
   Disk& disk_;
   TextHash hash_;
   DirectorySync directory_;
-  mutable Guarded<std::map<UploadId, Key>> earlier_;
+  mutable Guarded<std::map<UploadId, Known>> known_;
 };
 
 }  // namespace spillway

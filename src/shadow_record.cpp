@@ -2,6 +2,7 @@
 
 #include <spdlog/fmt/fmt.h>
 
+#include <algorithm>
 #include <array>
 #include <concepts>
 #include <nlohmann/json.hpp>
@@ -109,6 +110,7 @@ Json to_json(const Metadata& metadata) {
   json["xattrs"] = to_json(metadata.xattrs);
   json["correlation_id"] = armour(metadata.correlation_id);
   json["sha256"] = armour(metadata.sha256);
+  if (metadata.writer_killed) json["writer_killed"] = true;
   json["foreign"] = to_json(metadata.foreign);
   return json;
 }
@@ -126,6 +128,13 @@ Json to_json(const UnfinishedUpload& upload) {
           {"part_size", upload.part_size},
           {"largest_part", upload.largest_part},
           {"parts", std::move(parts)}};
+}
+
+Json to_json(const RemoteVersion& version) {
+  return {{"key", armour(version.key)},
+          {"version_id", armour(version.version_id)},
+          {"etag", armour(version.etag)},
+          {"size", version.size}};
 }
 
 Json to_json(const Error& error) {
@@ -151,6 +160,7 @@ Json to_json(const ShadowRecord& record) {
             {"content_type", armour(record.content_type)},
             {"metadata", to_json(record.metadata)}};
   if (record.upload) json["upload"] = to_json(*record.upload);
+  if (record.base) json["base"] = to_json(*record.base);
   json["seen"] = word_of(kSeenWords, record.seen);
   json["seen_etag"] = armour(record.seen_etag);
   json["own_ids"] = Json::array();
@@ -263,6 +273,7 @@ Result<Metadata> metadata_from_json(const Json& json) {
   metadata.xattrs = TRY(map(json, "xattrs"));
   metadata.correlation_id = TRY(text(json, "correlation_id"));
   metadata.sha256 = TRY(text(json, "sha256"));
+  metadata.writer_killed = json.value("writer_killed", false);
   metadata.foreign = TRY(map(json, "foreign"));
   return metadata;
 }
@@ -288,6 +299,15 @@ Result<UnfinishedUpload> upload_from(const Json& json) {
   if (!parts->is_array()) return wrong("parts is no list");
   for (const auto& part : *parts) upload.parts.push_back(TRY(part_from(part)));
   return upload;
+}
+
+Result<RemoteVersion> version_from(const Json& json) {
+  RemoteVersion version;
+  version.key = TRY(text(json, "key"));
+  version.version_id = TRY(text(json, "version_id"));
+  version.etag = TRY(text(json, "etag"));
+  version.size = TRY(number<std::uint64_t>(json, "size"));
+  return version;
 }
 
 Result<Error> error_from(const Json& json) {
@@ -347,11 +367,33 @@ Result<ShadowRecord> record_from(const Json& json) {
     const Json* upload = TRY(member(json, "upload"));
     record.upload = TRY(upload_from(*upload));
   }
+  if (json.contains("base")) {
+    const Json* base = TRY(member(json, "base"));
+    record.base = TRY(version_from(*base));
+  }
   TRY(read_reason(json, record));
   return record;
 }
 
 }  // namespace
+
+BytePlace place_of(const ShadowRecord& record, std::uint64_t offset) {
+  using Kind = BytePlace::Kind;
+  if (record.storage == Storage::local) return {Kind::shadow, record.size};
+  BytePlace rest{record.base ? Kind::base : Kind::upload, record.size};
+  const auto is_in = [&](const ByteRange& range) {
+    if (offset < range.offset) rest.end = std::min(rest.end, range.offset);
+    return offset >= range.offset && offset < range.end();
+  };
+  for (const ByteRange& range : record.ranges) {
+    if (is_in(range)) return {Kind::shadow, range.end()};
+  }
+  if (!record.upload) return rest;
+  for (const AcknowledgedPart& part : record.upload->parts) {
+    if (is_in(part.range)) return {Kind::upload, part.range.end()};
+  }
+  return rest;
+}
 
 std::string to_text(const ShadowRecord& record,
                     const std::function<std::string(std::string_view)>& sha256_hex) {

@@ -48,7 +48,10 @@ struct ShadowRecord {
   std::vector<ByteRange> ranges;
   std::string content_type;
   Metadata metadata;                    // kind, times, mode, correlation id, …
-  std::optional<UnfinishedUpload> upload;  // split only
+  // Split only: where the bytes are that `ranges` leaves out. Parts of the upload come first, the
+  // rest is unchanged since this version of an object.
+  std::optional<UnfinishedUpload> upload;
+  std::optional<RemoteVersion> base;
   Seen seen = Seen::unknown;
   Etag seen_etag;  // with Seen::object
   // Correlation ids of uploads of ours to this path that B2 may have taken without our hearing of
@@ -60,6 +63,13 @@ struct ShadowRecord {
   Duration duration{};
   WallTime stored_at{};
 };
+
+// Where a byte of the file is, and up to which offset that is the answer.
+struct BytePlace {
+  enum class Kind : std::uint8_t { shadow, upload, base } kind = Kind::shadow;
+  std::uint64_t end = 0;
+};
+[[nodiscard]] BytePlace place_of(const ShadowRecord& record, std::uint64_t offset);
 
 // Adds the ids under which B2 may hold uploads of this record and of the ones before it.
 inline void add_own_ids(const ShadowRecord& record, std::vector<std::string>& ids) {

@@ -8,6 +8,9 @@ namespace {
 
 // An upload that vanishes this often is given up rather than begun anew.
 constexpr int kMostRestarts = 2;
+// All parts of an upload lie in one vault of B2's: one that stays busy this often is left for the
+// vault of a new upload. Fewer are everyday answers.
+constexpr int kBusyVaultTries = 5;
 
 }  // namespace
 
@@ -64,30 +67,19 @@ bool Upload::has_begun() const {
 std::vector<UploadedPart> Upload::kept_parts() const {
   std::vector<UploadedPart> kept;
   for (const auto& [number, part] : parts_) {
-    if (part.status != PartStatus::acknowledged || part.in_ram) continue;
+    const bool is_elsewhere = part.in_ram || part.ready.source == PartSource::base;
+    if (part.status != PartStatus::acknowledged || is_elsewhere) continue;
     kept.push_back({number, part.etag, part.ready.size});
   }
   return kept;
 }
 
-bool Upload::all_in_ram() const {
-  return std::ranges::all_of(parts_, [](const auto& entry) {
-    return entry.second.status != PartStatus::acknowledged || entry.second.in_ram;
-  });
-}
-
 bool Upload::may_divert() const {
   return rules_.on_failure == OnFailure::divert ||
-         (rules_.on_failure == OnFailure::divert_whole && all_in_ram());
+         (rules_.on_failure == OnFailure::divert_whole && all_sendable_again());
 }
 
-bool Upload::all_sendable_again() const {
-  return std::ranges::all_of(parts_, [](const auto& entry) {
-    const Part& part = entry.second;
-    return part.status != PartStatus::acknowledged || part.in_ram ||
-           part.ready.source == PartSource::base;
-  });
-}
+bool Upload::all_sendable_again() const { return kept_parts().empty(); }
 
 int Upload::under_way() const {
   const auto sending = std::ranges::count_if(
@@ -170,6 +162,8 @@ void Upload::handle(const event::PartDone& event, const Moment& moment, Actions&
   if (gone_ || error.cause == Cause::upload_gone) return upload_is_gone(error, actions);
   if (retry_later(part.retry, error, moment, actions)) {
     part.status = PartStatus::waiting;
+    vault_is_busy_ |= error.code == ErrorCode::server_error &&
+                      part.retry.failures >= kBusyVaultTries && restarts_ < kMostRestarts;
     return;
   }
   give_up(error, actions);
@@ -292,6 +286,11 @@ void Upload::start(Actions& actions) {
 }
 
 void Upload::advance(Actions& actions) {
+  if (vault_is_busy_ && under_way() > 0) return;
+  if (std::exchange(vault_is_busy_, false) && all_sendable_again()) {
+    abort_upload(actions);
+    return begin_anew(actions);
+  }
   send_parts(actions);
   complete_if_ready(actions);
 }
@@ -358,13 +357,15 @@ void Upload::upload_is_gone(const Error& error, Actions& actions) {
   gone_ = error;
   if (under_way() > 0) return;  // the other parts' answers come first
   if (!all_sendable_again() || restarts_ >= kMostRestarts) return fail_for_good(*gone_, actions);
-  ++restarts_;
   gone_.reset();
   id_.reset();
-  for (auto& [number, part] : parts_) {
-    part.status = PartStatus::ready;
-    part.retry = {};
-  }
+  begin_anew(actions);
+}
+
+// The parts' failures still count: a new upload is no new time for retries.
+void Upload::begin_anew(Actions& actions) {
+  ++restarts_;
+  for (auto& [number, part] : parts_) part.status = PartStatus::ready;
   call(Phase::creating, actions);
 }
 
@@ -384,8 +385,9 @@ void Upload::divert_when_idle(Actions& actions) {
   const Error reason = first_error_.value_or(Error{});
   const bool head_is_lost =
       reason.cause == Cause::upload_gone || reason.code == ErrorCode::bucket_not_found;
-  if (!may_divert() || (head_is_lost && !all_in_ram())) return fail_for_good(reason, actions);
-  if (all_in_ram()) {
+  const bool needs_upload = !all_sendable_again();
+  if (!may_divert() || (head_is_lost && needs_upload)) return fail_for_good(reason, actions);
+  if (!needs_upload) {
     abort_upload(actions);
     for (auto& [number, part] : parts_) part.status = PartStatus::ready;
   }

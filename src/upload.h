@@ -167,7 +167,8 @@ class Upload {
   [[nodiscard]] bool is_acknowledged(PartNumber number) const;
   [[nodiscard]] bool has_begun() const;  // something was sent
   [[nodiscard]] const std::optional<UploadId>& upload_id() const { return id_; }
-  // Parts that only B2 has: acknowledged, and no longer in RAM or the shadow.
+  // Parts that only the unfinished upload has: acknowledged, and no longer in RAM, in the shadow or
+  // in the old version.
   [[nodiscard]] std::vector<UploadedPart> kept_parts() const;
   [[nodiscard]] const std::optional<Error>& first_error() const { return first_error_; }
   [[nodiscard]] const std::optional<Error>& shadow_error() const { return shadow_error_; }
@@ -228,6 +229,7 @@ class Upload {
   // Notes the failure; true when the call is to be made again: then `retry` waits for its Wake.
   bool retry_later(Retry& retry, const Error& error, const Moment& moment, Actions& actions);
   void upload_is_gone(const Error& error, Actions& actions);
+  void begin_anew(Actions& actions);
   void give_up(const Error& error, Actions& actions);
   void divert_when_idle(Actions& actions);
   void publish_if_committed(Actions& actions);
@@ -235,8 +237,7 @@ class Upload {
   void fail_for_good(const Error& error, Actions& actions);
   void abort_upload(Actions& actions);
   void remember(const Error& error);
-  [[nodiscard]] bool all_in_ram() const;       // of what B2 acknowledged
-  [[nodiscard]] bool all_sendable_again() const;
+  [[nodiscard]] bool all_sendable_again() const;  // nothing needs the upload that was begun
   [[nodiscard]] bool may_divert() const;
   [[nodiscard]] int under_way() const;
 
@@ -250,6 +251,7 @@ class Upload {
   Retry complete_retry_;         // of Complete, over the looks in between
   bool call_under_way_ = false;  // that call has been sent and is not answered
   std::optional<Error> gone_;    // NoSuchUpload; the look decides whether that means success
+  bool vault_is_busy_ = false;  // a new upload is begun once nothing is under way
   int restarts_ = 0;
   std::optional<Error> first_error_;
   std::optional<Error> shadow_error_;

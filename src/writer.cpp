@@ -39,6 +39,15 @@ std::shared_ptr<Writer> Writer::resume(const WriterParts& parts, const WriterSet
   Extents& extents = lock->extents;
   extents.resize(record.size, Source::ram);
   std::vector<UploadedPart> kept;
+  if (record.base) {
+    lock->base = record.base;
+    for (PartNumber number = 1; number <= extents.parts(); ++number) {
+      extents.set_source(number, Source::base);
+    }
+    for (const ByteRange& range : record.ranges) {
+      extents.set_source(settings.grid.part_at(range.offset), Source::ram);
+    }
+  }
   for (const AcknowledgedPart& part : record.upload->parts) {
     if (part.number <= extents.parts()) extents.set_source(part.number, Source::uploaded);
     kept.push_back({part.number, part.etag, part.range.size});
@@ -222,6 +231,10 @@ Result<> Writer::prepare_part(Lock& lock, PartNumber number, std::uint64_t neede
     }
     const Source source = lock->extents.source_of(number);
     if (lock->draft) {
+      if (source == Source::base) {
+        TRY(copy_base_to_draft(lock, number));
+        continue;
+      }
       if (source != Source::uploaded) return {};
       return fail(ErrorCode::server_error,
                   "this part of the file is in an unfinished upload to B2 and can't be changed yet");
@@ -258,6 +271,13 @@ Result<> Writer::load_part(Lock& lock, PartNumber number) {
   lock->buffers[number] = std::move(buffer);
   lock->dirty[number] = false;
   lock->extents.set_source(number, Source::ram);
+  return {};
+}
+
+// An unchanged part of a diverted file is about to be changed, and the draft holds whole parts.
+Result<> Writer::copy_base_to_draft(Lock& lock, PartNumber number) {
+  TRY(copy_base_part(lock, *lock->draft, number));
+  lock->extents.set_source(number, Source::shadow);
   return {};
 }
 

@@ -85,8 +85,9 @@ class Writer : public std::enable_shared_from_this<Writer> {
   using Describe = std::function<CommitRequest()>;
   static std::shared_ptr<Writer> make(const WriterParts& parts, const WriterSettings& settings,
                                       const WriterBase& base, Describe describe);
-  // Takes up a split file: write() is then expected for exactly the ranges that the record says are
-  // in the shadow, then commit(). The grid of `settings` must be the record's.
+  // Takes up a split file that has an unfinished upload: write() is then expected for exactly the
+  // ranges that the record says are in the shadow, then commit(). The grid of `settings` must be the
+  // record's.
   static std::shared_ptr<Writer> resume(const WriterParts& parts, const WriterSettings& settings,
                                         const ShadowRecord& record, Describe describe);
   ~Writer();
@@ -117,6 +118,10 @@ class Writer : public std::enable_shared_from_this<Writer> {
   [[nodiscard]] std::uint64_t pending_bytes();
   // No more time: an upload under way diverts now.
   void give_up(const Error& reason);
+  // The mount ends, and nobody closed the file: what no commit has published goes to the shadow's
+  // lost+found, whose path is returned. An upload that holds a part of it is left to B2, and named
+  // beside the bytes. Nothing of it is published, and nothing may be written any more.
+  Result<std::string> set_aside(const CommitRequest& request, const Error& reason);
   // The file is gone: drops all bytes, aborts the upload.
   void discard();
 
@@ -172,6 +177,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
   Result<> extend(Lock& lock, std::uint64_t size);
   Result<> prepare_part(Lock& lock, PartNumber number, std::uint64_t needed);
   Result<> load_part(Lock& lock, PartNumber number);
+  Result<> copy_base_to_draft(Lock& lock, PartNumber number);
   Result<> give_buffer(Lock& lock, PartNumber number, std::uint64_t needed);
   Result<> open_draft_of_base(Lock& lock);
   Result<> cut_to(Lock& lock, std::uint64_t size);
@@ -213,9 +219,11 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void do_divert(Lock& lock);
   void do_publish(Lock& lock);
   Result<> move_to_draft();
-  Result<> copy_part_to(ShadowDraft& draft, Lock& lock, PartNumber number);
+  Result<> copy_base_part(Lock& lock, ShadowDraft& draft, PartNumber number);
+  [[nodiscard]] bool copies_base(const State& state) const;
   void note_in_ledger(const LedgerEntry& entry);
   [[nodiscard]] ShadowRecord shadow_record(State& state);
+  void describe_places(State& state, ShadowRecord& record) const;
   [[nodiscard]] Moment moment();
   [[nodiscard]] MetadataMap metadata_to_send(std::uint64_t run, const CommitRequest& request,
                                              const std::string& sha256);

@@ -192,11 +192,13 @@ Result<Etag> Writer::etag_of(Result<UploadedPart> part) {
 
 void Writer::do_complete(Lock& lock, const action::Complete& what) {
   const Key key = lock->run->described_at_start.path.text();
-  submit(lock->run->number, [this, key, what, number = lock->run->number] {
+  // Under another name than the file has now the object is only a means: the drain ends that.
+  const bool is_final = lock->run->described.path.text() == key;
+  submit(lock->run->number, [this, key, what, is_final, number = lock->run->number] {
     auto done = ask_b2(number, [&] {
       return parts_.store.complete_upload(key, what.id, what.parts, {});
     });
-    if (done.ok()) static_cast<void>(parts_.shadow.forget_upload(what.id));
+    if (done.ok() && is_final) static_cast<void>(parts_.shadow.forget_upload(what.id));
     return event::Completed{std::move(done)};
   });
 }
@@ -233,7 +235,7 @@ void Writer::do_abort(Lock& lock, const UploadId& id) {
     if (aborted.ok()) {
       static_cast<void>(parts.shadow.forget_upload(id));
     } else {
-      // It stays in the ledger, and the next mount aborts it.
+      parts.shadow.leave_upload(id);  // it is tried again later
       fields["error_code"] = to_string(aborted.error().code);
       fields["detail"] = aborted.error().detail;
     }
@@ -255,15 +257,26 @@ Result<> Writer::move_to_draft() {
   if (lock->draft) return {};
   const Instant began = parts_.executor.clock().now();
   auto draft = TRY(lock.unlocked([&] { return parts_.shadow.create_draft(); }));
+  bool with_base = copies_base(*lock);
+  std::vector<PartNumber> moved;
   for (PartNumber number = 1; number <= lock->extents.parts(); ++number) {
-    TRY(copy_part_to(*draft, lock, number));
+    const Source source = lock->extents.source_of(number);
+    if (source == Source::base && with_base) {
+      const Result<> copied = copy_base_part(lock, *draft, number);
+      if (!copied.ok() && settings_.rules.on_failure == OnFailure::divert_whole) return copied;
+      with_base = copied.ok();
+      if (!with_base) continue;
+    } else if (source == Source::ram) {
+      const ByteRange range = lock->extents.range_of(number);
+      const auto bytes = std::as_const(lock->buffers[number]).bytes().first(range.size);
+      TRY(lock.unlocked([&] { return draft->write(range.offset, bytes); }));
+    } else {
+      continue;
+    }
+    moved.push_back(number);
   }
   TRY(draft->truncate(lock->extents.size()));
-  for (PartNumber number = 1; number <= lock->extents.parts(); ++number) {
-    if (lock->extents.source_of(number) != Source::uploaded) {
-      lock->extents.set_source(number, Source::shadow);
-    }
-  }
+  for (const PartNumber number : moved) lock->extents.set_source(number, Source::shadow);
   lock->buffers.clear();
   lock->dirty.clear();
   lock->draft = std::move(draft);
@@ -271,15 +284,21 @@ Result<> Writer::move_to_draft() {
   return {};
 }
 
-Result<> Writer::copy_part_to(ShadowDraft& draft, Lock& lock, PartNumber number) {
+// Unchanged parts of an older object are left where they are, in that version, unless the file can
+// become whole in the shadow at little cost: B2 answers (it only refuses to store), and there is not
+// much of it.
+bool Writer::copies_base(const State& state) const {
+  constexpr std::uint64_t kMostCopied = 64ULL << 20U;
+  if (settings_.rules.on_failure == OnFailure::divert_whole) return true;
+  if (state.extents.size() > kMostCopied || state.extents.has(Source::uploaded)) return false;
+  const auto reason = state.run ? state.run->upload.first_error() : std::nullopt;
+  if (!reason) return false;
+  return reason->code == ErrorCode::cap_exceeded || reason->code == ErrorCode::auth_error ||
+         !means_outage(reason->code);
+}
+
+Result<> Writer::copy_base_part(Lock& lock, ShadowDraft& draft, PartNumber number) {
   const ByteRange range = lock->extents.range_of(number);
-  const Source source = lock->extents.source_of(number);
-  if (source == Source::uploaded) return {};
-  if (source == Source::ram) {
-    const auto bytes = std::as_const(lock->buffers[number]).bytes().first(range.size);
-    return lock.unlocked([&] { return draft.write(range.offset, bytes); });
-  }
-  // Unchanged bytes of the old version: they may still be readable, though nothing can be stored.
   Buffer buffer = lock.unlocked([&] { return parts_.pool.take(range.size); });
   buffer.resize_uninitialized(range.size);
   const std::size_t got = TRY(read_base(lock, range.offset, buffer.bytes()));
@@ -289,7 +308,7 @@ Result<> Writer::copy_part_to(ShadowDraft& draft, Lock& lock, PartNumber number)
 
 void Writer::do_publish(Lock& lock) {
   ShadowRecord record = shadow_record(*lock);
-  if (record.storage == Storage::local) {
+  if (!record.upload) {
     if (const auto id = lock->run->upload.upload_id()) do_abort(lock, *id);
   }
   ShadowDraft* draft = lock->draft.get();
@@ -320,31 +339,40 @@ ShadowRecord Writer::shadow_record(State& state) {
   record.attempts = std::max(run.upload.attempts(), 1);
   record.duration = parts_.executor.clock().now() - run.timing.began;
   record.stored_at = parts_.executor.clock().wall();
-  // Parts that were copied from the old version may be in the shadow as well: sent again, then.
-  auto kept = run.upload.kept_parts();
-  std::erase_if(kept, [&](const UploadedPart& part) {
-    return part.number > state.extents.parts() ||
-           state.extents.source_of(part.number) != Source::uploaded;
-  });
-  if (kept.empty()) {
+  describe_places(state, record);
+  return record;
+}
+
+// Which bytes are where: in the shadow, in parts of the unfinished upload, in the old version.
+void Writer::describe_places(State& state, ShadowRecord& record) const {
+  const bool needs_base = state.extents.has(Source::base);
+  const bool needs_upload = state.extents.has(Source::uploaded);
+  if (!needs_base && !needs_upload) {
     if (record.size > 0) record.ranges.push_back({0, record.size});
-    return record;
+    return;
   }
   record.storage = Storage::split;
-  record.upload = UnfinishedUpload{run.described_at_start.path.text(),
-                                   run.upload.upload_id().value_or(""),
-                                   settings_.grid.first_size(), {}};
-  record.upload->largest_part = settings_.grid.largest_size();
-  for (const UploadedPart& part : kept) {
-    record.upload->parts.push_back(
-        {part.number, state.extents.range_of(part.number), part.etag, ""});
-  }
   for (PartNumber number = 1; number <= state.extents.parts(); ++number) {
     if (state.extents.source_of(number) == Source::shadow) {
       record.ranges.push_back(state.extents.range_of(number));
     }
   }
-  return record;
+  if (needs_base) record.base = state.base;
+  if (!needs_upload) return;
+  const Run& run = *state.run;
+  record.upload = UnfinishedUpload{run.described_at_start.path.text(),
+                                   run.upload.upload_id().value_or(""),
+                                   settings_.grid.first_size(), {}};
+  record.upload->largest_part = settings_.grid.largest_size();
+  for (const UploadedPart& part : run.upload.kept_parts()) {
+    // Some may have been cut off since.
+    if (part.number > state.extents.parts() ||
+        state.extents.source_of(part.number) != Source::uploaded) {
+      continue;
+    }
+    record.upload->parts.push_back(
+        {part.number, state.extents.range_of(part.number), part.etag, ""});
+  }
 }
 
 }  // namespace spillway

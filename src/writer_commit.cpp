@@ -52,6 +52,27 @@ Result<> Writer::gather_small_file(Lock& lock) {
   return {};
 }
 
+Result<std::string> Writer::set_aside(const CommitRequest& request, const Error& reason) {
+  auto turn = turn_.lock();
+  auto lock = state_.lock();
+  if (lock->base_record) TRY(open_draft_of_base(lock));
+  run_of(lock).described = request;
+  post(lock, event::GiveUp{reason});
+  lock.wait([&] { return lock->draft || lock->run->upload.is_ended() ||
+                         lock->run->upload.outcome() == UploadOutcome::failed; });
+  lock->broken = reason;
+  if (!lock->draft) return fail(total_failure(*lock));
+  const ShadowRecord record = shadow_record(*lock);
+  if (record.upload) {
+    // Not ours to abort any more: a person may finish it.
+    static_cast<void>(parts_.shadow.forget_upload(record.upload->id));
+  } else if (const auto id = lock->run->upload.upload_id()) {
+    do_abort(lock, *id);
+  }
+  ShadowDraft& draft = *lock->draft;
+  return lock.unlocked([&] { return parts_.shadow.set_aside(draft, record); });
+}
+
 Writer::Run& Writer::run_of(Lock& lock) {
   if (lock->run) return *lock->run;
   const Clock& clock = parts_.executor.clock();
@@ -195,6 +216,7 @@ StorageReport Writer::report_of(State& state, const CommitRequest& request) {
   report.mtime = request.metadata.mtime;
   report.content_type = request.content_type;
   report.sha256 = run.sha256;
+  report.writer_killed = request.metadata.writer_killed;
   if (run.upload.outcome() == UploadOutcome::stored) {
     const StoredObject& stored = *run.upload.stored();
     report.storage = Storage::b2;

@@ -32,6 +32,9 @@ class OpensLate final : public DeferredShadow {
   Result<ShadowRecord> publish(ShadowDraft& draft, ShadowRecord record) override {
     return TRY(open())->publish(draft, std::move(record));
   }
+  Result<std::string> set_aside(ShadowDraft& draft, const ShadowRecord& record) override {
+    return TRY(open())->set_aside(draft, record);
+  }
 
   std::optional<ShadowRecord> find(const Path& path) const override {
     return shadow() == nullptr ? std::nullopt : shadow()->find(path);
@@ -67,6 +70,9 @@ class OpensLate final : public DeferredShadow {
   }
   Result<> forget_upload(const UploadId& id) override {
     return shadow() == nullptr ? Result<>() : shadow()->forget_upload(id);
+  }
+  void leave_upload(const UploadId& id) override {
+    if (shadow() != nullptr) shadow()->leave_upload(id);
   }
   std::vector<LedgerEntry> orphaned_uploads() const override {
     if (shadow() == nullptr) return {};
