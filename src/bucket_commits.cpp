@@ -54,6 +54,8 @@ Result<> BucketFileSystem::commit_named(const FilePointer& file, const Path& pat
   CommitRequest request = describe(*file);
   request.path = path;
   file->state.lock()->metadata_changed = false;
+  // What lies under the name now may be a renamed file's only whole copy: it is not covered unseen.
+  if (const auto found = drain_->find_finished(path); !found.ok()) request.refused = found.error();
   const CommitResult result = TRY(writer->commit(request));
   settle(file, request, result);
   return {};
@@ -161,7 +163,12 @@ Result<RemoteFile> BucketFileSystem::store_metadata(const Path& path, const Remo
   copy.destination = path.text();
   copy.metadata = to_map(updated.metadata);
   copy.content_type = remote.content_type;
-  const StoredObject stored = TRY(server_copy(requests_, parts_.shadow, copy, remote.size));
+  const auto copied = server_copy(requests_, parts_.shadow, copy, remote.size);
+  if (!copied.ok()) {
+    if (copied.error().cause == Cause::ambiguous) catalog_->file_in_doubt(path);
+    return fail(copied.error());
+  }
+  const StoredObject& stored = *copied;
   updated.is_first_version = false;
   updated.etag = stored.etag;
   updated.version_id = stored.version_id;

@@ -37,6 +37,9 @@ void BucketFileSystem::gather_names(const Path& directory,
     RemoteListing listing = catalog_->list(directory);
     error = listing.error;
     for (const ListedName& listed : listing.names) {
+      const auto path = directory.child(listed.name);
+      const bool may_be_a_means = path && !parts_.shadow.begun_as(*path).empty();
+      if (may_be_a_means && !find(*path).exists()) continue;
       add(listed.name, listed.is_directory ? FileKind::directory : FileKind::regular, {});
     }
   }

@@ -158,10 +158,17 @@ BucketFileSystem::Found BucketFileSystem::find(const Path& path) {
       found.directory = entry->directory->metadata;
       return found;
     }
-    if (entry) found.remote = entry->file;
+    if (entry && entry->file && !is_only_a_means(path, *entry->file)) found.remote = entry->file;
   }
   if (!found.remote && !parts_.shadow.within(path).empty()) found.is_directory = true;
   return found;
+}
+
+// The object that finished a split file, under a name that the file no longer has.
+bool BucketFileSystem::is_only_a_means(const Path& path, const RemoteFile& file) {
+  return std::ranges::any_of(parts_.shadow.begun_as(path), [&](const ShadowRecord& record) {
+    return record.metadata.correlation_id == file.metadata.correlation_id;
+  });
 }
 
 Result<BucketFileSystem::Found> BucketFileSystem::find_existing(const Path& path) {

@@ -94,6 +94,7 @@ class BucketFileSystem final : public FileSystem {
 
   // bucket_file_system.cpp: what is there.
   [[nodiscard]] Found find(const Path& path);
+  [[nodiscard]] bool is_only_a_means(const Path& path, const RemoteFile& file);
   // not_found where there is nothing; the doubt as an error only where nothing is known.
   [[nodiscard]] Result<Found> find_existing(const Path& path);
   [[nodiscard]] FilePointer find_open(const Path& path);
@@ -143,6 +144,8 @@ class BucketFileSystem final : public FileSystem {
   Result<> rename_local(const ShadowRecord& record, const Path& to, const Found& target);
   Result<> rename_remote(const Path& from, const Path& to, const RemoteFile& remote);
   Result<> remove_source(const Path& from, const RemoteFile& remote);
+  [[nodiscard]] Result<bool> is_gone_unheard(const Path& from, const Error& error, const Path& to,
+                                             const StoredObject& copy);
   void moved(const Path& from, const Path& to);
   [[nodiscard]] bool is_unknown_to_bucket(OpenFile& file);
   Result<> remove_remote(const Path& path);

@@ -29,9 +29,14 @@ Result<bool> BucketFileSystem::bucket_lacks(const Path& path, const ShadowRecord
 }
 
 Result<> BucketFileSystem::remove_remote(const Path& path) {
-  TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+  TRY(drain_->find_finished(path));
+  const auto removed = requests_.name([&](ObjectStore& store, const CallOptions& options) {
     return store.delete_object(path.text(), "", options);
-  }));
+  });
+  if (!removed.ok()) {
+    if (removed.error().cause == Cause::ambiguous) catalog_->file_in_doubt(path);
+    return fail(removed.error());
+  }
   catalog_->file_removed(path);
   return {};
 }
@@ -206,13 +211,23 @@ Result<> BucketFileSystem::remove_source(const Path& from, const RemoteFile& rem
 
 Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
                                          const RemoteFile& remote) {
+  // A split file whose upload was finished unheard is known by the newest object of its name: it is
+  // asked for before a copy hides it, which may have to be taken back.
+  const auto replaced = parts_.shadow.find(to);
+  if (replaced && replaced->upload) TRY(drain_->is_there_already(*replaced));
+  TRY(drain_->find_finished(to));
   CopyRequest copy;
   copy.source = from.text();
   copy.source_version = remote.version_id;
   copy.destination = to.text();
   copy.metadata = to_map(remote.metadata);
   copy.content_type = content_type_for(to.name());
-  const StoredObject stored = TRY(server_copy(requests_, parts_.shadow, copy, remote.size));
+  const auto copied = server_copy(requests_, parts_.shadow, copy, remote.size);
+  if (!copied.ok()) {
+    if (copied.error().cause == Cause::ambiguous) catalog_->file_in_doubt(to);
+    return fail(copied.error());
+  }
+  const StoredObject& stored = *copied;
   RemoteFile moved_file = remote;
   moved_file.etag = stored.etag;
   moved_file.version_id = stored.version_id;
@@ -226,19 +241,36 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
     moved_file.history->version_id = stored.version_id;
   }
   const Result<> removed = remove_source(from, remote);
-  if (!removed.ok()) {
-    // Half a rename is none: the copy goes again, and the old target is the newest version.
-    static_cast<void>(requests_.name([&](ObjectStore& store, const CallOptions& options) {
-      return store.delete_object(to.text(), stored.version_id, options);
-    }));
-    return removed;
-  }
+  if (!removed.ok() && !TRY(is_gone_unheard(from, removed.error(), to, stored))) return removed;
   catalog_->file_removed(from);
   catalog_->file_stored(to, moved_file);
   if (const auto record = parts_.shadow.find(to)) {
     static_cast<void>(parts_.shadow.remove(record->id));
   }
   return {};
+}
+
+// The source could not be removed, as far as was heard. true: it is gone all the same, and the
+// rename is done. Otherwise half a rename is none, so the copy goes again and the old target is the
+// newest version, but only where the source is surely still there.
+Result<bool> BucketFileSystem::is_gone_unheard(const Path& from, const Error& error,
+                                               const Path& to, const StoredObject& copy) {
+  if (error.cause == Cause::ambiguous) {
+    const auto left = requests_.name([&](ObjectStore& store, const CallOptions& options) {
+      return store.head_object(from.text(), "", options);
+    });
+    if (!left.ok() && left.error().code == ErrorCode::not_found) return true;
+    if (!left.ok()) {
+      catalog_->file_in_doubt(from);
+      catalog_->file_in_doubt(to);
+      return fail(error);
+    }
+  }
+  const auto taken_back = requests_.name([&](ObjectStore& store, const CallOptions& options) {
+    return store.delete_object(to.text(), copy.version_id, options);
+  });
+  if (!taken_back.ok()) catalog_->file_in_doubt(to);
+  return false;
 }
 
 // The open files follow their names; a file that was open under the target has lost its name.

@@ -93,6 +93,10 @@ class Catalog {
   virtual void directory_stored(const Path& path, const RemoteDirectory& directory) = 0;
   virtual void directory_removed(const Path& path) = 0;
 
+  // An own change of the file may have been carried out, and nobody heard: nothing that was known of
+  // it holds.
+  virtual void file_in_doubt(const Path& path) = 0;
+
   // The answer from memory only, fresh or not: for getxattr, and when B2 can't be asked. nullopt:
   // not known, or a file whose metadata is not (its kind and times would be guesses).
   [[nodiscard]] virtual std::optional<RemoteEntry> recall(const Path& path) = 0;

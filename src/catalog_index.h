@@ -103,6 +103,8 @@ class CatalogIndex {
   void directory_stored(const Path& path, const RemoteDirectory& directory, Instant now);
   void directory_removed(const Path& path, Instant now);
 
+  void file_in_doubt(const Path& path);
+
   // A directory with requests under way is not forgotten.
   void pin(const Path& directory) { ++obtain(directory.text()).pins; }
   void unpin(const Path& directory) { --obtain(directory.text()).pins; }

@@ -202,6 +202,13 @@ void CatalogIndex::file_removed(const Path& path, Instant now) {
   shrink();
 }
 
+void CatalogIndex::file_in_doubt(const Path& path) {
+  const Place place = find_place(path.text());
+  if (place.directory == nullptr) return;
+  place.directory->complete = false;
+  if (place.slot != nullptr) place.slot->file = {};
+}
+
 void CatalogIndex::directory_stored(const Path& path, const RemoteDirectory& directory,
                                     Instant now) {
   if (path.is_root()) return;

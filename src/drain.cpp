@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "src/server_copy.h"
-
 namespace spillway {
 namespace {
 
@@ -103,10 +101,25 @@ void Drain::begin_files() {
   }
 }
 
+// Of the file and of its upload, under which it appears for a moment.
+std::vector<PathLocks::Held> Drain::take_names(const Path& path) {
+  std::vector<PathLocks::Held> held;
+  const auto record = parts_.writer.shadow.find(path);
+  const auto begun_as = record && record->upload ? Path::parse(record->upload->key) : path;
+  if (!begun_as || *begun_as == path) {
+    held.push_back(parts_.path_locks.take(path));
+    return held;
+  }
+  auto both = parts_.path_locks.take_both(path, *begun_as);
+  held.push_back(std::move(both.first));
+  held.push_back(std::move(both.second));
+  return held;
+}
+
 void Drain::drain_file(const std::string& id, const Path& path) {
   bool went_well = false;
   {
-    const auto held = parts_.path_locks.take(path);
+    const auto held = take_names(path);
     const auto record = parts_.writer.shadow.find(path);
     // Overwritten, renamed or deleted meanwhile: nothing to do for this id.
     if (record && record->id == id && !parts_.is_being_written(path)) {
@@ -187,6 +200,7 @@ Result<> Drain::bring(const ShadowRecord& record) {
     log_conflict(record, target, *there);
   }
   if (verdict != Verdict::already_there) {
+    TRY(find_finished(target));
     TRY(note_attempt(record));
     TRY(upload(record, target));
   }
@@ -298,45 +312,6 @@ Result<> Drain::feed(Writer& writer, const ShadowRecord& record) {
   return {};
 }
 
-// The upload was begun under the name that the file had then.
-Result<> Drain::finish_split(const ShadowRecord& record, const Path& target,
-                             const VersionId& version) {
-  const Key begun_as = record.upload->key;
-  if (begun_as == target.text()) return {};
-  CopyRequest copy;
-  copy.source = begun_as;
-  copy.source_version = version;
-  copy.destination = target.text();
-  copy.metadata = to_map(record.metadata);
-  copy.content_type = record.content_type;
-  TRY(server_copy(parts_.writer.requests, parts_.writer.shadow, copy, record.size));
-  return {};
-}
-
-// The whole object under the name that the upload was begun with, where an earlier try made it and
-// failed afterwards.
-Result<std::optional<ObjectInfo>> Drain::made_before(const ShadowRecord& record,
-                                                     const Path& target) {
-  if (!record.upload || record.upload->key == target.text()) return std::optional<ObjectInfo>{};
-  auto there = parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
-    return store.head_object(record.upload->key, "", options);
-  });
-  if (!there.ok() && there.error().code != ErrorCode::not_found) return fail(there.error());
-  const bool is_ours =
-      there.ok() && there->size == record.size &&
-      metadata_from(there->metadata).correlation_id == record.metadata.correlation_id;
-  return is_ours ? std::optional(std::move(there).value()) : std::nullopt;
-}
-
-// That object was only a means.
-Result<> Drain::remove_begun_as(const ShadowRecord& record, const Path& target) {
-  const auto made = TRY(made_before(record, target));
-  if (!made) return {};
-  return parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
-    return store.delete_object(record.upload->key, made->version_id, options);
-  });
-}
-
 Result<RemoteFile> Drain::upload_directory(const ShadowRecord& record) {
   PutRequest put;
   put.key = record.path.prefix();
@@ -422,40 +397,4 @@ void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile 
 }
 
 // Uploads of our own that a crash left behind and no record names.
-// --- uploads that nothing needs
-
-void Drain::abort_orphans() {
-  if (parts_.writer.service.readiness() != Service::Readiness::open) return;
-  const std::vector<LedgerEntry> orphans = parts_.writer.shadow.orphaned_uploads();
-  if (orphans.empty() || is_aborting_.exchange(true)) return;
-  for (const LedgerEntry& entry : orphans) {
-    if (state_.lock()->is_stopping || !abort_orphan(entry).ok()) break;  // the next tick tries again
-  }
-  is_aborting_ = false;
-}
-
-Result<> Drain::abort_orphan(const LedgerEntry& entry) {
-  Requests& requests = parts_.writer.requests;
-  TRY(requests.name([&](ObjectStore& store, const CallOptions& options) {
-    return store.abort_upload(entry.key, entry.id, options);
-  }));
-  if (!entry.unwanted_object.empty()) {
-    const auto there = requests.name([&](ObjectStore& store, const CallOptions& options) {
-      return store.head_object(entry.key, "", options);
-    });
-    if (!there.ok() && there.error().code != ErrorCode::not_found) return fail(there.error());
-    if (there.ok() &&
-        metadata_from(there->metadata).correlation_id == entry.unwanted_object) {
-      TRY(requests.name([&](ObjectStore& store, const CallOptions& options) {
-        return store.delete_object(entry.key, there->version_id, options);
-      }));
-    }
-  }
-  static_cast<void>(parts_.writer.shadow.forget_upload(entry.id));
-  Fields fields = Fields::object();
-  fields["path"] = entry.key;
-  parts_.writer.log.event(Level::info, "upload_aborted", std::move(fields));
-  return {};
-}
-
 }  // namespace spillway

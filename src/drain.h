@@ -54,6 +54,9 @@ class Drain : public std::enable_shared_from_this<Drain> {
   // Whether B2 has the file whole already, by a try of which nobody heard the end: then it counts as
   // drained. The caller holds the path's lock.
   Result<bool> is_there_already(const ShadowRecord& record);
+  // Before this mount puts or removes something under `name`: a renamed split file may have been
+  // finished under it, and must be found again by its version. The caller holds the name's lock.
+  Result<> find_finished(const Path& name);
 
   struct Stuck {
     Path path;
@@ -82,6 +85,7 @@ class Drain : public std::enable_shared_from_this<Drain> {
   void tick();
   void begin_files();
   [[nodiscard]] std::vector<ShadowRecord> due_files(State& state);
+  [[nodiscard]] std::vector<PathLocks::Held> take_names(const Path& path);
   void drain_file(const std::string& id, const Path& path);
   Result<> bring(const ShadowRecord& record);
   Result<Verdict> compare(const ShadowRecord& record, std::optional<ObjectInfo>& there);
@@ -91,6 +95,7 @@ class Drain : public std::enable_shared_from_this<Drain> {
   Result<> feed(Writer& writer, const ShadowRecord& record);
   Result<> finish_split(const ShadowRecord& record, const Path& target,
                         const VersionId& version);
+  Result<> note_made(const ShadowRecord& record, const VersionId& version);
   Result<std::optional<ObjectInfo>> made_before(const ShadowRecord& record, const Path& target);
   Result<> remove_begun_as(const ShadowRecord& record, const Path& target);
   Result<std::optional<RemoteFile>> find_ours(const ShadowRecord& record, const Path& target);

@@ -40,6 +40,7 @@ Requests::Next Requests::after_failure(const RetryRule& rule, Attempt& attempt,
                                        const Error& error) {
   const Instant now = executor_.clock().now();
   if (++attempt.failures == 1) attempt.first_failure = now;
+  attempt.in_doubt |= error.cause == Cause::ambiguous;
   const auto decision = decide(
       rule, error, {.failures = attempt.failures, .since_first = now - attempt.first_failure},
       mix(random_.fetch_add(kStep)));
@@ -71,6 +72,12 @@ void Requests::give_up(const Attempt& attempt, const Error& error) {
   } else if (attempt.probe) {
     breaker->succeeded();
   }
+}
+
+// That the last try was surely refused says nothing of the ones before.
+Error Requests::with_doubt(const Attempt& attempt, Error error) {
+  if (attempt.in_doubt) error.cause = Cause::ambiguous;
+  return error;
 }
 
 void Requests::succeeded() {

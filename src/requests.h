@@ -87,7 +87,7 @@ class Requests {
         case Next::again:
           break;
         case Next::give_up:
-          return result;
+          return fail(with_doubt(attempt, std::move(result).error()));
         case Next::cancelled:
           return fail(cancelled());
       }
@@ -98,7 +98,8 @@ class Requests {
     std::stop_token stop;
     int failures = 0;
     Instant first_failure{};
-    bool probe = false;  // a probe is not retried
+    bool probe = false;    // a probe is not retried
+    bool in_doubt = false;  // an earlier try may have been carried out
   };
   // The breaker's error, when it refuses; `interrupted` after a stop.
   std::optional<Error> admit(Attempt& attempt);
@@ -107,6 +108,7 @@ class Requests {
   Next after_failure(const RetryRule& rule, Attempt& attempt, const Error& error);
   Next sleep(Duration duration, const std::stop_token& stop);
   void give_up(const Attempt& attempt, const Error& error);
+  [[nodiscard]] static Error with_doubt(const Attempt& attempt, Error error);
   void succeeded();
   [[nodiscard]] static Error cancelled();
 

@@ -43,6 +43,9 @@ class LocalShadow final : public Shadow {
 
   [[nodiscard]] std::optional<ShadowRecord> find(const Path& path) const override;
   [[nodiscard]] std::vector<ShadowRecord> within(const Path& directory) const override;
+  [[nodiscard]] std::vector<ShadowRecord> begun_as(const Path& path) const override {
+    return index_.lock()->begun_as(path);
+  }
   [[nodiscard]] ShadowUsage usage() const override { return index_.lock()->usage(); }
   [[nodiscard]] std::string location_of(const ShadowRecord& record) const override;
 

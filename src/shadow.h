@@ -100,6 +100,9 @@ class Shadow {
   [[nodiscard]] virtual std::optional<ShadowRecord> find(const Path& path) const = 0;
   // Records at or below `directory`; all of them for the root. Oldest first.
   [[nodiscard]] virtual std::vector<ShadowRecord> within(const Path& directory) const = 0;
+  // Split files that were renamed since their upload began under this name, where the upload appears
+  // for a moment when it is finished.
+  [[nodiscard]] virtual std::vector<ShadowRecord> begun_as(const Path& path) const = 0;
   [[nodiscard]] virtual ShadowUsage usage() const = 0;
   // Absolute path of the record's data.
   [[nodiscard]] virtual std::string location_of(const ShadowRecord& record) const = 0;

@@ -35,6 +35,13 @@ std::set<UploadId> ShadowIndex::uploads() const {
   return ids;
 }
 
+std::vector<ShadowRecord> ShadowIndex::begun_as(const Path& path) const {
+  std::vector<ShadowRecord> records;
+  const auto [first, last] = begun_as_.equal_range(path.text());
+  for (auto entry = first; entry != last; ++entry) records.push_back(find_id(entry->second)->record);
+  return records;
+}
+
 std::optional<ShadowEntry> ShadowIndex::put(ShadowEntry entry) {
   erase(entry.record.id);
   std::optional<ShadowEntry> former;
@@ -45,6 +52,8 @@ std::optional<ShadowEntry> ShadowIndex::put(ShadowEntry entry) {
   bytes_ += layout::bytes_of(entry.record);
   const std::string path = entry.record.path.text();
   path_of_[entry.record.id] = path;
+  const auto& upload = entry.record.upload;
+  if (upload && upload->key != path) begun_as_.emplace(upload->key, entry.record.id);
   by_path_.insert_or_assign(path, std::move(entry));
   return former;
 }
@@ -60,6 +69,7 @@ void ShadowIndex::erase(const std::string& id) {
   if (path == path_of_.end()) return;
   const auto entry = by_path_.find(path->second);
   bytes_ -= layout::bytes_of(entry->second.record);
+  std::erase_if(begun_as_, [&](const auto& begun) { return begun.second == id; });
   by_path_.erase(entry);
   path_of_.erase(path);
 }

@@ -42,6 +42,8 @@ class ShadowIndex {
   [[nodiscard]] std::vector<ShadowRecord> within(const Path& directory) const;
   [[nodiscard]] ShadowUsage usage() const { return {by_path_.size(), bytes_}; }
   [[nodiscard]] std::set<UploadId> uploads() const;  // that a record names
+  // Records whose unfinished upload will appear under this name, which is not theirs any more.
+  [[nodiscard]] std::vector<ShadowRecord> begun_as(const Path& path) const;
 
   // Replaces what its path had, and an entry of the same id elsewhere; returns what the path had
   // before, if it was another record.
@@ -68,6 +70,7 @@ class ShadowIndex {
  private:
   std::map<std::string, ShadowEntry, std::less<>> by_path_;
   std::unordered_map<std::string, std::string> path_of_;  // by id
+  std::multimap<Key, std::string> begun_as_;  // to id
   std::map<std::string, ShadowDoubt, std::less<>> doubts_;
   std::set<std::string> busy_;
   std::uint64_t bytes_ = 0;

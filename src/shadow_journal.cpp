@@ -93,6 +93,10 @@ class JournalReader {
       return {};
     }
     auto text = read_text(disk_, in(kJournal, name), kLargestRecord);
+    // What the disk gives at a second try is no damage: an older version would be shown instead.
+    if (!text && text.error().system_errno == EIO) {
+      text = read_text(disk_, in(kJournal, name), kLargestRecord);
+    }
     if (!text && is_missing(text.error())) return {};  // gone since it was listed
     if (!text && text.error().system_errno != EIO && text.error().system_errno != EFBIG) {
       return fail(text.error());

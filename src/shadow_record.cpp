@@ -127,6 +127,7 @@ Json to_json(const UnfinishedUpload& upload) {
           {"id", armour(upload.id)},
           {"part_size", upload.part_size},
           {"largest_part", upload.largest_part},
+          {"made_version", armour(upload.made_version)},
           {"parts", std::move(parts)}};
 }
 
@@ -295,6 +296,7 @@ Result<UnfinishedUpload> upload_from(const Json& json) {
   upload.id = TRY(text(json, "id"));
   upload.part_size = TRY(number<std::uint64_t>(json, "part_size"));
   upload.largest_part = TRY(number<std::uint64_t>(json, "largest_part"));
+  if (json.contains("made_version")) upload.made_version = TRY(text(json, "made_version"));
   const Json* parts = TRY(member(json, "parts"));
   if (!parts->is_array()) return wrong("parts is no list");
   for (const auto& part : *parts) upload.parts.push_back(TRY(part_from(part)));

@@ -35,6 +35,8 @@ struct UnfinishedUpload {
   std::uint64_t part_size = 0;  // of the grid that the parts were cut by (src/part_grid.h)
   std::vector<AcknowledgedPart> parts;
   std::uint64_t largest_part = 0;  // of that grid
+  // The upload was completed already, as this version of `key`; only the file's new name is missing.
+  VersionId made_version = {};
   friend bool operator==(const UnfinishedUpload&, const UnfinishedUpload&) = default;
 };
 

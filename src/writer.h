@@ -67,6 +67,7 @@ struct CommitRequest {
   Seen seen = Seen::unknown;  // what B2 held under the path, for a file that diverts
   Etag seen_etag;
   std::vector<std::string> own_ids;  // see ShadowRecord::own_ids
+  std::optional<Error> refused;  // B2 must not get it now: to the shadow, for this reason
 };
 
 struct CommitResult {

@@ -31,6 +31,7 @@ Result<CommitResult> Writer::commit_locked(Lock& lock, const CommitRequest& requ
   Run& run = run_of(lock);
   run.described = request;
   lock->failure.reset();
+  if (request.refused) post(lock, event::GiveUp{*request.refused});
   post(lock, commit_event(*lock));
   lock.wait([&] { return lock->run->upload.outcome() != UploadOutcome::open; });
   return conclude(lock, request);

@@ -43,6 +43,10 @@ class OpensLate final : public DeferredShadow {
     if (shadow() == nullptr) return {};
     return shadow()->within(directory);
   }
+  std::vector<ShadowRecord> begun_as(const Path& path) const override {
+    if (shadow() == nullptr) return {};
+    return shadow()->begun_as(path);
+  }
   ShadowUsage usage() const override {
     return shadow() == nullptr ? ShadowUsage{} : shadow()->usage();
   }
