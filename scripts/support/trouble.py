@@ -42,7 +42,7 @@ class Trouble:
         self.rng = random.Random(seed)
         try:
             while time.monotonic() < deadline:
-                time.sleep(self.rng.uniform(0.02, 0.5))
+                time.sleep(self.rng.uniform(0.02, 0.8))
                 action = self.rng.choices(*zip(*self.WEIGHTS))[0]
                 self.tell(action.__name__)
                 action(self)
@@ -66,7 +66,7 @@ class Trouble:
     def kill_server(self):
         self.server_kills += 1
         self.server.end(self.rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
-        self.pause(2.5)
+        self.pause(2)
         self.server.start()
 
     def kill_both(self):
