@@ -4,6 +4,7 @@ Knows processes, the kernel's mount table and the stand-in's admin endpoint; not
 written through the mount.
 """
 
+import glob
 import json
 import os
 import signal
@@ -61,6 +62,19 @@ def wait_for(condition, seconds, what):
         if time.monotonic() > end:
             raise Broken(f"{what}: not within {seconds:g} s")
         time.sleep(0.02)
+
+
+def living_threads(process):
+    """Threads that a process still has besides its own remains, and where in the kernel they are."""
+    living = []
+    for task in glob.glob(f"/proc/{process}/task/*"):
+        try:
+            state = Path(task, "stat").read_text().rpartition(")")[2].split()[0]
+            if state not in "ZX":
+                living.append(f"{os.path.basename(task)}: {Path(task, 'wchan').read_text()}")
+        except OSError:
+            pass  # it has ended meanwhile
+    return living
 
 
 class Server:
@@ -195,12 +209,20 @@ class Mount:
 
     def kill(self):
         """kill -9 of the daemon, as a crash would."""
-        for daemon in self.daemons():
+        killed = self.daemons()
+        for daemon in killed:
             try:
                 os.kill(daemon, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        wait_for(lambda: not self.daemons(), 10, "the killed daemon is still there")
+        try:
+            wait_for(lambda: not any(map(living_threads, killed)), 5, "killed")
+        except Broken:
+            stuck = ", ".join(text for daemon in killed for text in living_threads(daemon))
+            # Ends what waits for an answer, and with it what they wait for. Only root may.
+            subprocess.run(["umount", "-f", self.point], check=False, capture_output=True)
+            raise Broken(f"5 s after kill -9 threads of the daemon are still in the kernel ({stuck}), and "
+                         f"whoever uses {self.point} hangs until umount -f") from None
 
     def take_away(self):
         """Removes what a dead daemon left of the mount; the directory below must be empty."""
@@ -216,6 +238,14 @@ class Mount:
         self.kill()
         self.take_away()
         self.start()
+
+    def remove(self):
+        """At the end of a script, whatever state it is in."""
+        try:
+            self.kill()
+        except Broken as error:
+            print(error, file=sys.stderr)
+        self.take_away()
 
     def unmount(self):
         done = self.command("umount", self.point)
