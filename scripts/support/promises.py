@@ -105,7 +105,6 @@ class Promises:
     def __init__(self):
         self.allowed = {}
         self.history = {}
-        self.touched = set()
         self.one_of = []  # (outcomes, paths): one of the paths has one of them
 
     def paths(self):
@@ -126,8 +125,9 @@ class Promises:
         return any(path in paths for _, paths in self.one_of)
 
     def tell(self, path, what):
+        """Something was done to the path: what bound it to another one holds no more."""
         self.history.setdefault(path, []).append(what)
-        self.touched.add(path)
+        self.one_of = [(outcomes, paths) for outcomes, paths in self.one_of if path not in paths]
 
     def acknowledge(self, path, outcome):
         self.allowed[path] = [outcome]

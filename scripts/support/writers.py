@@ -78,7 +78,11 @@ class Writer:
         return f"data/{self.name}/{name}"
 
     def some_path(self):
-        return self.path(f"file-{self.rng.randrange(NAMES)}")
+        for _ in range(NAMES):
+            path = self.path(f"file-{self.rng.randrange(NAMES)}")
+            if not self.promises.is_bound(path):
+                break
+        return path
 
     def certain_file(self):
         """A path whose content is known; None if the one that was drawn has none."""
@@ -145,7 +149,7 @@ class Writer:
     def rename(self):
         source, target = self.some_path(), self.some_path()
         content = self.promises.certain(source)
-        if not content or source == target or self.promises.is_bound(target):
+        if not content or source == target:
             return None
         began = time.time()
         command = ["mv", "-T", self.on_mount(source), self.on_mount(target)]
