@@ -41,6 +41,8 @@ class Trouble:
         """The body of the thread: one thing after the other until the time is up."""
         self.rng = random.Random(seed)
         try:
+            if self.rng.random() < 0.6:
+                self.slow_down_parts()
             while time.monotonic() < deadline:
                 time.sleep(self.rng.uniform(0.02, 0.8))
                 action = self.rng.choices(*zip(*self.WEIGHTS))[0]
@@ -55,6 +57,13 @@ class Trouble:
 
     def pause(self, longest):
         time.sleep(self.rng.uniform(0, longest))
+
+    def slow_down_parts(self):
+        """So that more goes wrong in the middle of a large file: this machine is no network."""
+        speed = self.rng.randrange(3_000_000, 30_000_000)
+        self.tell(f"parts at {speed} bytes a second")
+        self.server.admin("POST", "faults", {"match": {"kind": "UploadPart"}, "times": -1,
+                                             "fault": {"slow_bytes_per_second": speed}})
 
     def kill_mount(self):
         self.mount_kills += 1
