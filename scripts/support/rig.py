@@ -245,6 +245,8 @@ class Mount:
             self.kill()
         except Broken as error:
             print(error, file=sys.stderr)
+        if self.is_mounted():  # ends what still waits for an answer; only root may
+            subprocess.run(["umount", "-f", self.point], check=False, capture_output=True)
         self.take_away()
 
     def unmount(self):

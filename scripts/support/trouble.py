@@ -41,17 +41,21 @@ class Trouble:
 
     def run(self, seed, deadline):
         """The body of the thread: one thing after the other until the time is up."""
+        self.deadline = deadline
         self.rng = random.Random(seed)
         try:
             if self.rng.random() < 0.6:
                 self.slow_down_parts()
-            while time.monotonic() < deadline:
+            while time.monotonic() < self.deadline:
                 time.sleep(self.rng.uniform(0.02, 0.8))
                 action = self.rng.choices(*zip(*self.WEIGHTS))[0]
                 self.tell(action.__name__)
                 action(self)
         except Exception as error:  # told to the main thread, which ends the run
             self.broken = error
+
+    def stop(self):
+        self.deadline = 0
 
     def tell(self, what):
         now = time.time()

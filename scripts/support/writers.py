@@ -27,7 +27,7 @@ class Writer:
         self.tree = {}  # relative path of the rsync source: pieces
         self.clock = 1_000_000_000
         self.acknowledged = self.failed = self.bytes = 0
-        self.broken = None
+        self.broken = self.process = None
         (self.sources / "tree").mkdir(parents=True)
 
     # --- running
@@ -35,17 +35,24 @@ class Writer:
     def run(self, seed, deadline):
         """The body of the writer's thread: operations until the time is up."""
         self.rng = random.Random(seed)
+        self.deadline = deadline
         try:
-            while time.monotonic() < deadline:
+            while time.monotonic() < self.deadline:
                 operation = self.rng.choices(*zip(*self.WEIGHTS))[0]
                 if operation(self) is False:
                     time.sleep(0.05)  # the mount may be gone for a moment
         except Exception as error:  # told to the main thread, which ends the run
             self.broken = error
 
+    def stop(self):
+        """At the end of the script; what it runs just now is killed."""
+        self.deadline = 0
+        if self.process:
+            self.process.kill()
+
     def execute(self, command, killed_after=None):
         """Exit status and output."""
-        process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
+        self.process = process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                    errors="replace", env=dict(os.environ, LC_ALL="C"))
         try:
