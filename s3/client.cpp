@@ -177,7 +177,12 @@ Result<ObjectInfo> Client::head_object(const Key& key, const VersionId& version_
   TRY(check_key(key));
   auto answer = http_.send(
       small_call(Operation::head_object, "HEAD", version_target(key, version_id)), options);
-  if (answer) return object_from(key, answer->response.headers);
+  if (answer) {
+    ObjectInfo object = object_from(key, answer->response.headers);
+    // Without it nothing tells one version from another.
+    if (!object.etag.empty()) return object;
+    return fail(invalid_answer(Operation::head_object, answer->response, "no ETag"));
+  }
   if (answer.error().code != ErrorCode::auth_error) return fail(std::move(answer).error());
   return fail(reason_of_refusal(std::move(answer).error(), key, version_id, options));
 }

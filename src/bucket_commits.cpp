@@ -237,7 +237,10 @@ Result<> BucketFileSystem::change_stored_metadata(
     metadata.kind = FileKind::directory;
     TRY(change(metadata));
     if (path.is_root() || metadata == before) return {};
-    return store_directory(path, metadata);
+    const auto outage = service_.outage();
+    Result<> stored = outage ? Result<>(fail(*outage)) : store_directory(path, metadata);
+    if (stored.ok() || !means_outage(stored.error().code)) return stored;
+    return keep_directory_locally(path, metadata, stored.error(), found);
   }
   if (!found.remote) return fail(ErrorCode::not_found, path.text());
   Metadata metadata = found.remote->metadata;
@@ -257,7 +260,7 @@ Result<> BucketFileSystem::store_small(const Path& path, const Metadata& metadat
   {
     auto state = file->state.lock();
     state->metadata = metadata;
-    state->seen = found.doubt ? Seen::unknown : Seen::absent;
+    state->seen = found.doubt ? Seen::assumed : Seen::absent;
     state->writer = make_writer(file, *state, OpenFlags{.truncate = true});
     state->writer->mark_dirty();
     const auto bytes = std::as_bytes(std::span(body));

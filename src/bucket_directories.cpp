@@ -176,6 +176,7 @@ Result<> BucketFileSystem::keep_directory_locally(const Path& path, const Metada
   record.metadata = metadata;
   record.reason = reason;
   record.seen = found.doubt ? Seen::unknown : Seen::absent;
+  if (found.is_directory) record.seen = Seen::object;
   record.stored_at = now();
   record.attempts = 1;
   auto draft = parts_.shadow.create_draft();

@@ -279,10 +279,4 @@ void BucketFileSystem::content_changed(const Path& path) {
   });
 }
 
-void BucketFileSystem::entry_changed(const Path& path) {
-  parts_.executor.submit([this, path] {
-    if (KernelCache* cache = kernel_cache_.load()) cache->entry_changed(path);
-  });
-}
-
 }  // namespace spillway

@@ -184,7 +184,6 @@ class BucketFileSystem final : public FileSystem {
   void drained(const Path& path, const RemoteFile& remote);
 
   void content_changed(const Path& path);
-  void entry_changed(const Path& path);
 
   TrackedExecutor jobs_;     // all jobs of this mount
   const EngineParts parts_;  // with jobs_ as its executor

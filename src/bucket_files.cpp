@@ -93,10 +93,16 @@ Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissi
     state->metadata.permissions = permissions & 07777U;
     state->metadata.uid = caller.uid;
     state->metadata.gid = caller.gid;
-    state->seen = found.doubt ? Seen::unknown : Seen::absent;
     state->creator = caller.pid;
     state->may_be_held =
         flags.exclusive && is_temporary_name(path.name(), settings_.options.temp_names);
+    // A temporary name is random: nobody else's.
+    const bool is_free = !found.doubt || state->may_be_held;
+    if (is_free) {
+      state->seen = Seen::absent;
+    } else {
+      state->seen = flags.truncate ? Seen::unknown : Seen::assumed;
+    }
   }
   {
     auto files = open_files_.lock();
@@ -314,7 +320,6 @@ bool BucketFileSystem::end_of_killed(const FilePointer& file) {
   auto state = file->state.lock();
   state->metadata.writer_killed = false;
   content_changed(state->path);
-  entry_changed(state->path);
   return true;
 }
 

@@ -92,7 +92,6 @@ Result<> BucketFileSystem::rename(const Path& from, const Path& to, RenameMode m
   if (target.is_directory) return fail(ErrorCode::is_directory, to.text());
   TRY(rename_file(from, to, source, target));
   keep_parent(from);
-  entry_changed(to);
   return {};
 }
 

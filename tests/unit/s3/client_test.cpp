@@ -186,12 +186,18 @@ TEST_F(ClientTest, RefusesAnEmptyKeyInEveryVerb) {
 }
 
 TEST_F(ClientTest, ReadsMetadataFromHead) {
-  record_.answers = {answer(200, "", {{"Content-Length", "7"}, {"x-amz-meta-mode", "33188"}})};
+  record_.answers = {answer(
+      200, "", {{"Content-Length", "7"}, {"ETag", "\"e\""}, {"x-amz-meta-mode", "33188"}})};
   const auto object = store_->head_object("k", "v 1", kOptions);
   ASSERT_TRUE(object.ok());
   EXPECT_EQ(object->size, 7U);
   EXPECT_EQ(object->metadata.at("mode"), "33188");
   EXPECT_EQ(record_.sent[0].target, "/bucket/k?versionId=v%201");
+}
+
+TEST_F(ClientTest, AHeadWithoutAnEtagSaysNothing) {
+  record_.answers = {answer(200, "", {{"Content-Length", "7"}})};
+  EXPECT_EQ(failed(store_->head_object("k", "", kOptions)).code, ErrorCode::server_error);
 }
 
 TEST_F(ClientTest, ARefusedHeadAsksForTheReason) {
