@@ -215,6 +215,11 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
   const auto replaced = parts_.shadow.find(to);
   if (replaced && replaced->upload) TRY(drain_->is_there_already(*replaced));
   TRY(drain_->find_finished(to));
+  // From here on B2 may have the name, also where the copy has to be taken back and can't be.
+  if (auto record = parts_.shadow.find(to)) {
+    record->own_ids.push_back(remote.metadata.correlation_id);
+    TRY(parts_.shadow.update(*record));
+  }
   CopyRequest copy;
   copy.source = from.text();
   copy.source_version = remote.version_id;

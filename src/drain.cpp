@@ -242,7 +242,8 @@ Result<Drain::Verdict> Drain::compare(const ShadowRecord& record,
   const std::string id = metadata_from(there->metadata).correlation_id;
   const bool is_ours = !id.empty() && id == record.metadata.correlation_id;
   if (is_ours && there->size == record.size) return Verdict::already_there;
-  const bool is_our_older = std::ranges::find(record.own_ids, id) != record.own_ids.end();
+  const bool is_our_older =
+      !id.empty() && std::ranges::find(record.own_ids, id) != record.own_ids.end();
   const bool is_as_seen = record.seen == Seen::object && record.seen_etag == there->etag;
   const bool is_older = record.seen == Seen::unknown && there->last_modified < record.stored_at;
   if (is_as_seen || is_our_older || is_older || settings_.conflict == ConflictMode::ours) return Verdict::put;

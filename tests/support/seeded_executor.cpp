@@ -128,16 +128,20 @@ std::unique_ptr<Monitor> SeededExecutor::make_monitor() {
   return std::make_unique<SeededMonitor>(*this);
 }
 
+SeededExecutor::Fiber* SeededExecutor::idle_fiber() {
+  if (idle_.empty()) {
+    Fiber* fiber = fibers_.emplace_back(std::make_unique<Fiber>()).get();
+    fiber->executor = this;
+    return fiber;
+  }
+  Fiber* fiber = idle_.back();
+  idle_.pop_back();
+  return fiber;
+}
+
 SeededExecutor::Fiber* SeededExecutor::new_fiber(Job job) {
   ++live_;
-  Fiber* fiber = nullptr;
-  if (idle_.empty()) {
-    fiber = fibers_.emplace_back(std::make_unique<Fiber>()).get();
-    fiber->executor = this;
-  } else {
-    fiber = idle_.back();
-    idle_.pop_back();
-  }
+  Fiber* const fiber = idle_fiber();
   fiber->job = std::move(job);
   getcontext(&fiber->context);
   fiber->context.uc_stack.ss_sp = fiber->stack.get();

@@ -65,6 +65,7 @@ class SeededExecutor final : public Executor {
     Duration time{};
   };
 
+  Fiber* idle_fiber();
   Fiber* new_fiber(Job job);
   static void enter(unsigned high, unsigned low);
   void schedule();                // from a fiber: gives the turn away; returns when it is back
