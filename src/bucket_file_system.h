@@ -144,8 +144,8 @@ class BucketFileSystem final : public FileSystem {
   Result<> rename_local(const ShadowRecord& record, const Path& to, const Found& target);
   Result<> rename_remote(const Path& from, const Path& to, const RemoteFile& remote);
   Result<> remove_source(const Path& from, const RemoteFile& remote);
-  [[nodiscard]] Result<bool> is_gone_unheard(const Path& from, const Error& error, const Path& to,
-                                             const StoredObject& copy);
+  Result<> move_object(const Path& from, const Path& to, const RemoteFile& remote);
+  Result<> take_back_copy(const Path& from, Error error, const Path& to, const StoredObject& copy);
   void moved(const Path& from, const Path& to);
   [[nodiscard]] bool is_unknown_to_bucket(OpenFile& file);
   Result<> remove_remote(const Path& path);

@@ -215,11 +215,27 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
   const auto replaced = parts_.shadow.find(to);
   if (replaced && replaced->upload) TRY(drain_->is_there_already(*replaced));
   TRY(drain_->find_finished(to));
-  // From here on B2 may have the name, also where the copy has to be taken back and can't be.
-  if (auto record = parts_.shadow.find(to)) {
-    record->own_ids.push_back(remote.metadata.correlation_id);
-    TRY(parts_.shadow.update(*record));
+  // A file that waits under the target must not cover the copy later, where the copy has to be taken
+  // back and can't be: it may be the only one.
+  const auto waiting = parts_.shadow.find(to);
+  if (waiting) {
+    ShadowRecord doubted = *waiting;
+    doubted.seen = Seen::assumed;
+    TRY(parts_.shadow.update(doubted));
   }
+  const Result<> moved = move_object(from, to, remote);
+  if (!waiting) return moved;
+  if (moved.ok()) {
+    static_cast<void>(parts_.shadow.remove(waiting->id));
+  } else if (moved.error().cause != Cause::ambiguous) {
+    static_cast<void>(parts_.shadow.update(*waiting));
+  }
+  return moved;
+}
+
+// An error whose cause is `ambiguous`: nobody knows what is under the two names now.
+Result<> BucketFileSystem::move_object(const Path& from, const Path& to,
+                                       const RemoteFile& remote) {
   CopyRequest copy;
   copy.source = from.text();
   copy.source_version = remote.version_id;
@@ -245,25 +261,22 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
     moved_file.history->version_id = stored.version_id;
   }
   const Result<> removed = remove_source(from, remote);
-  if (!removed.ok() && !TRY(is_gone_unheard(from, removed.error(), to, stored))) return removed;
+  if (!removed.ok()) TRY(take_back_copy(from, removed.error(), to, stored));
   catalog_->file_removed(from);
   catalog_->file_stored(to, moved_file);
-  if (const auto record = parts_.shadow.find(to)) {
-    static_cast<void>(parts_.shadow.remove(record->id));
-  }
   return {};
 }
 
-// The source could not be removed, as far as was heard. true: it is gone all the same, and the
-// rename is done. Otherwise half a rename is none, so the copy goes again and the old target is the
-// newest version, but only where the source is surely still there.
-Result<bool> BucketFileSystem::is_gone_unheard(const Path& from, const Error& error,
-                                               const Path& to, const StoredObject& copy) {
+// The source could not be removed, as far as was heard. ok: it is gone all the same, and the rename
+// is done. Otherwise half a rename is none, so the copy goes again and the old target is the newest
+// version, but only where the source is surely still there.
+Result<> BucketFileSystem::take_back_copy(const Path& from, Error error, const Path& to,
+                                          const StoredObject& copy) {
   if (error.cause == Cause::ambiguous) {
     const auto left = requests_.name([&](ObjectStore& store, const CallOptions& options) {
       return store.head_object(from.text(), "", options);
     });
-    if (!left.ok() && left.error().code == ErrorCode::not_found) return true;
+    if (!left.ok() && left.error().code == ErrorCode::not_found) return {};
     if (!left.ok()) {
       catalog_->file_in_doubt(from);
       catalog_->file_in_doubt(to);
@@ -274,7 +287,8 @@ Result<bool> BucketFileSystem::is_gone_unheard(const Path& from, const Error& er
     return store.delete_object(to.text(), copy.version_id, options);
   });
   if (!taken_back.ok()) catalog_->file_in_doubt(to);
-  return false;
+  error.cause = taken_back.ok() ? Cause::none : Cause::ambiguous;
+  return fail(error);
 }
 
 // The open files follow their names; a file that was open under the target has lost its name.

@@ -204,9 +204,15 @@ void CatalogIndex::file_removed(const Path& path, Instant now) {
 
 void CatalogIndex::file_in_doubt(const Path& path) {
   const Place place = find_place(path.text());
-  if (place.directory == nullptr) return;
-  place.directory->complete = false;
+  if (place.directory != nullptr) place.directory->complete = false;
   if (place.slot != nullptr) place.slot->file = {};
+  // Directories on the way may have come into being with it.
+  for (auto on_the_way = parent_of(path.text()); !on_the_way.empty();
+       on_the_way = parent_of(on_the_way)) {
+    if (find_place(on_the_way).directory == nullptr) continue;
+    DirectoryFact& fact = obtain_slot(on_the_way).directory;
+    if (!fact.present) fact.doubtful = true;
+  }
 }
 
 void CatalogIndex::directory_stored(const Path& path, const RemoteDirectory& directory,
