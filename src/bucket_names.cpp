@@ -42,7 +42,10 @@ Result<> BucketFileSystem::remove_remote(const Path& path) {
 }
 
 Result<> BucketFileSystem::remove_committed(const Path& path) {
-  if (const auto record = parts_.shadow.find(path)) {
+  const auto record = parts_.shadow.find(path);
+  // Where B2 has a split file whole already, its object is the only whole copy until it is gone.
+  const bool is_local = record && !(record->upload && TRY(drain_->is_there_already(*record)));
+  if (is_local) {
     if (!TRY(bucket_lacks(path, *record))) TRY(remove_remote(path));
     return parts_.shadow.remove(record->id);
   }
