@@ -57,11 +57,10 @@ Result<> BucketFileSystem::commit_named(const FilePointer& file, const Path& pat
   // What lies under the name now may be a renamed file's only whole copy: it is not covered unseen.
   if (const auto found = drain_->find_finished(path); !found.ok()) request.refused = found.error();
   const CommitResult result = TRY(writer->commit(request));
-  settle(file, request, result);
-  return {};
+  return settle(file, request, result);
 }
 
-void BucketFileSystem::settle(const FilePointer& file, const CommitRequest& request,
+Result<> BucketFileSystem::settle(const FilePointer& file, const CommitRequest& request,
                               const CommitResult& result) {
   const Path& path = request.path;
   const StorageReport& report = result.report;
@@ -71,7 +70,7 @@ void BucketFileSystem::settle(const FilePointer& file, const CommitRequest& requ
     state->remote.reset();
     state->stored_size = result.record->size;
     state->report = report;
-    return;
+    return {};
   }
   RemoteFile remote;
   remote.size = report.size;
@@ -82,10 +81,7 @@ void BucketFileSystem::settle(const FilePointer& file, const CommitRequest& requ
   remote.metadata = result.metadata;
   remote.history = report;
   remote.is_first_version = request.seen == Seen::absent && result.went_smoothly;
-  // Only now that B2 has the file may an older copy in the shadow go.
-  if (const auto record = parts_.shadow.find(path)) {
-    static_cast<void>(parts_.shadow.remove(record->id));
-  }
+  TRY(remove_older(path));
   const bool mtime_was_set = file->state.lock()->mtime_was_set;
   catalog_->file_stored(path, remote);
   if (needs_metadata(request.metadata, result.metadata, mtime_was_set)) {
@@ -106,6 +102,28 @@ void BucketFileSystem::settle(const FilePointer& file, const CommitRequest& requ
   if (!state->mtime_was_set) state->metadata.mtime = remote.metadata.mtime;
   state->metadata.correlation_id = remote.metadata.correlation_id;
   state->metadata.sha256 = remote.metadata.sha256;
+  return {};
+}
+
+// Only now that B2 has the file may an older copy in the shadow go; and it must, or it would be taken
+// for the newest one. A disk that fails once gets more chances.
+Result<> BucketFileSystem::remove_older(const Path& path) {
+  constexpr int kTries = 3;
+  Result<> removed;
+  for (int tries = 0; tries < kTries; ++tries) {
+    const auto record = parts_.shadow.find(path);
+    if (!record) return {};
+    removed = parts_.shadow.remove(record->id);
+    if (removed.ok()) return {};
+  }
+  Error error = removed.error();
+  error.detail =
+      "B2 has the file, but an older copy in the shadow could not be removed: " + error.detail;
+  Fields fields = to_failure_json(error);
+  fields["path"] = path.text();
+  parts_.log.event(Level::error, "shadow_failed", std::move(fields));
+  service_.set_last_error(error);
+  return fail(error);
 }
 
 // --- temporary names

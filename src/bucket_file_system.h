@@ -123,7 +123,9 @@ class BucketFileSystem final : public FileSystem {
   // bucket_commits.cpp: making versions durable.
   Result<> commit(const FilePointer& file);
   Result<> commit_named(const FilePointer& file, const Path& path);
-  void settle(const FilePointer& file, const CommitRequest& request, const CommitResult& result);
+  Result<> settle(const FilePointer& file, const CommitRequest& request,
+                  const CommitResult& result);
+  Result<> remove_older(const Path& path);
   [[nodiscard]] CommitRequest describe(OpenFile& file);
   [[nodiscard]] bool hold(const FilePointer& file);
   Result<> end_hold(const FilePointer& file);

@@ -228,9 +228,8 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
   }
   const Result<> moved = move_object(from, to, remote);
   if (!waiting) return moved;
-  if (moved.ok()) {
-    static_cast<void>(parts_.shadow.remove(waiting->id));
-  } else if (moved.error().cause != Cause::ambiguous) {
+  if (moved.ok()) return remove_older(to);
+  if (moved.error().cause != Cause::ambiguous) {
     static_cast<void>(parts_.shadow.update(*waiting));
   }
   return moved;
