@@ -1,5 +1,6 @@
 #include "src/cli/composition.h"
 
+#include <fcntl.h>
 #include <spdlog/fmt/fmt.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -76,6 +77,33 @@ Result<> make_private_directory(const fs::path& directory) {
   }
   if (mkdir(directory.c_str(), 0700) == 0 || errno == EEXIST) return {};
   return fail_errno(errno, printable(directory.string()));
+}
+
+// EACCES: somebody else's directory, who did not make it just now.
+Result<> sync_names_in(const fs::path& directory) {
+  const int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0 && errno == EACCES) return {};
+  const int synced = descriptor < 0 ? -1 : fsync(descriptor);
+  const int system_errno = errno;
+  if (descriptor >= 0) close(descriptor);
+  if (synced == 0) return {};
+  return fail_errno(system_errno, "sync " + printable(directory.string()));
+}
+
+// What is durable in a directory is lost all the same with the directory's own name. All names up
+// to the root of its file system, whoever made them: an earlier start may have ended after mkdir.
+Result<> make_name_durable(const fs::path& directory) {
+  std::error_code ignored;
+  fs::path child = fs::absolute(directory, ignored).lexically_normal();
+  struct stat here {};
+  if (stat(child.c_str(), &here) != 0) return fail_errno(errno, printable(child.string()));
+  for (fs::path parent = child.parent_path(); parent != child; parent = child.parent_path()) {
+    struct stat above {};
+    if (stat(parent.c_str(), &above) != 0 || above.st_dev != here.st_dev) break;
+    TRY(sync_names_in(parent));
+    child = std::move(parent);
+  }
+  return {};
 }
 
 LogSettings log_settings(const Settings& settings, LogUse use) {
@@ -180,7 +208,9 @@ Result<std::unique_ptr<Shadow>> Composition::open_shadow_now() {
   shadow.identity = bucket_identity(endpoint_, bucket_);
   shadow.limit_bytes = settings_.options.shadow_limit;
   shadow.reserve_bytes = settings_.options.shadow_reserve;
-  return spillway::open_shadow(*disk_, shadow, *executor_, *hashing_, log());
+  auto opened = TRY(spillway::open_shadow(*disk_, shadow, *executor_, *hashing_, log()));
+  TRY(make_name_durable(settings_.options.shadow));
+  return opened;
 }
 
 Result<std::unique_ptr<Shadow>> Composition::wait_for_shadow() {
