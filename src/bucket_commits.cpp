@@ -278,7 +278,7 @@ Result<> BucketFileSystem::store_small(const Path& path, const Metadata& metadat
   {
     auto state = file->state.lock();
     state->metadata = metadata;
-    state->seen = found.doubt ? Seen::assumed : Seen::absent;
+    state->seen = found.doubt ? Seen::unknown : Seen::absent;
     state->writer = make_writer(file, *state, OpenFlags{.truncate = true});
     state->writer->mark_dirty();
     const auto bytes = std::as_bytes(std::span(body));

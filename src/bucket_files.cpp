@@ -86,6 +86,8 @@ Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissi
     if (flags.exclusive) return fail(ErrorCode::exists, path.text());
     return open(path, flags, caller);
   }
+  // Who neither replaces a file nor makes a new one wants the content that there may be.
+  if (found.doubt && !flags.exclusive && !flags.truncate) return fail(*found.doubt);
   auto file = make_open_file(path);
   {
     auto state = file->state.lock();
@@ -97,12 +99,7 @@ Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissi
     state->may_be_held =
         flags.exclusive && is_temporary_name(path.name(), settings_.options.temp_names);
     // A temporary name is random: nobody else's.
-    const bool is_free = !found.doubt || state->may_be_held;
-    if (is_free) {
-      state->seen = Seen::absent;
-    } else {
-      state->seen = flags.truncate ? Seen::unknown : Seen::assumed;
-    }
+    state->seen = found.doubt && !state->may_be_held ? Seen::unknown : Seen::absent;
   }
   {
     auto files = open_files_.lock();

@@ -223,7 +223,7 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
   const auto waiting = parts_.shadow.find(to);
   if (waiting) {
     ShadowRecord doubted = *waiting;
-    doubted.seen = Seen::assumed;
+    doubted.seen = Seen::doubtful;
     TRY(parts_.shadow.update(doubted));
   }
   const Result<> moved = move_object(from, to, remote);

@@ -25,7 +25,7 @@ struct Word {
 };
 
 constexpr std::array kSeenWords{Word{Seen::unknown, "unknown"}, Word{Seen::absent, "absent"},
-                                Word{Seen::object, "object"}, Word{Seen::assumed, "assumed"}};
+                                Word{Seen::object, "object"}, Word{Seen::doubtful, "doubtful"}};
 constexpr std::array kKindWords{
     Word{FileKind::regular, "regular"}, Word{FileKind::directory, "directory"},
     Word{FileKind::symlink, "symlink"}, Word{FileKind::fifo, "fifo"},

@@ -17,10 +17,9 @@
 namespace spillway {
 
 // What B2 was known to hold under the path when the file diverted: drain looks again before it
-// puts anything over it. `assumed`: nobody could ask, and the program that made the file took its name
-// for free; whatever is found there stays. `unknown`: nobody could ask, and the program meant to
-// replace what there may be.
-enum class Seen : std::uint8_t { unknown, absent, object, assumed };
+// puts anything over it. `unknown`: nobody could ask; what is older goes, as by any overwriting.
+// `doubtful`: something of ours may have come there since; whatever is found stays.
+enum class Seen : std::uint8_t { unknown, absent, object, doubtful };
 
 struct AcknowledgedPart {
   PartNumber number = 0;
