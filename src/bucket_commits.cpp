@@ -159,10 +159,11 @@ Result<> BucketFileSystem::end_hold(const FilePointer& file) {
   {
     auto state = file->state.lock();
     if (!state->is_held) return {};
-    state->is_held = false;
     state->may_be_held = false;
   }
+  // Held until it is committed: nobody may take it for unused meanwhile.
   Result<> done = commit(file);
+  file->state.lock()->is_held = false;
   drop_if_unused(file);
   return done;
 }
