@@ -46,6 +46,11 @@ std::map<std::string, std::string> sums_below(const fs::path& root) {
   return sums;
 }
 
+// Of a copy that was made of a conflict; any other path is its own.
+std::string original_of(const std::string& path) {
+  return path.substr(0, path.find(" (conflict "));
+}
+
 }  // namespace
 
 PromiseFile::PromiseFile(const fs::path& file)
@@ -71,14 +76,17 @@ struct PromiseFile::Check {
 
   void tell(const std::string& path, const std::string& what) {
     std::string text = path + " is " + sum_at(path) + ": " + what;
-    for (const auto& line : promises.files.at(path).story) text += "\n    " + line;
+    const auto promise = promises.files.find(original_of(path));
+    if (promise != promises.files.end()) {
+      for (const auto& line : promise->second.story) text += "\n    " + line;
+    }
     broken.push_back(std::move(text));
   }
 
   // Of an overwrite that was cut off B2 may have the new version and the shadow the old one: then
   // both are kept.
   [[nodiscard]] bool is_other_version(const std::string& path, const std::string& sum) const {
-    const auto original = promises.files.find(path.substr(0, path.find(" (conflict ")));
+    const auto original = promises.files.find(original_of(path));
     return original != promises.files.end() && original->second.sums.size() > 1 &&
            original->second.sums.contains(sum);
   }
@@ -161,7 +169,7 @@ std::vector<std::string> PromiseFile::broken(const fs::path& root) {
     if (check.is_other_version(path, sum)) {
       is(path, sum, "found");
     } else {
-      check.broken.push_back(path + ": nobody wrote it");
+      check.tell(path, "nobody wrote it");
     }
   }
   return check.broken;
