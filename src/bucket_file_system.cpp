@@ -152,6 +152,7 @@ BucketFileSystem::Found BucketFileSystem::find(const Path& path) {
     } else {
       entry = catalog_->recall(path);
       found.doubt = std::move(asked).error();
+      found.is_listed = catalog_->is_listed(path);
     }
     if (entry && entry->directory) {
       found.is_directory = true;
@@ -223,6 +224,8 @@ Result<Lookup> BucketFileSystem::lookup(const Path& path) {
   const Found found = find(path);
   Lookup lookup;
   lookup.valid_for = found.valid_for;
+  // Who copies a directory and is told that a name of it is "not there" takes it for deleted.
+  if (!found.exists() && found.doubt && found.is_listed) return fail(*found.doubt);
   // A name that was never seen, and B2 can't be asked: "not there", not to be remembered, so that
   // creating it still works.
   if (found.exists()) lookup.attributes = attributes_of(path, found);

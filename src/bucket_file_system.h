@@ -88,6 +88,7 @@ class BucketFileSystem final : public FileSystem {
     Duration valid_for{};
     // B2 could not be asked: the answer is from what was known before.
     std::optional<Error> doubt;
+    bool is_listed = false;  // in doubt: something is there, and nobody knows what
     [[nodiscard]] bool is_file() const { return open || local || remote; }
     [[nodiscard]] bool exists() const { return is_file() || is_directory; }
   };

@@ -261,8 +261,9 @@ Result<> BucketFileSystem::flush(FileHandle& handle, const Caller& caller) {
     auto state = file->state.lock();
     state->flush_answered = true;
     // A killed child may share the file with a parent that goes on writing: RELEASE decides, unless
-    // a write or the flush of somebody alive comes before it.
-    if (handle.has_written) state->metadata.writer_killed = caller.was_killed;
+    // a write or the flush of somebody alive comes before it. Who truncated it has changed it, too.
+    const bool has_changed = handle.has_written || handle.flags.truncate;
+    if (has_changed) state->metadata.writer_killed = caller.was_killed;
   }
   // A shell opens, dups and closes before the first byte: nothing of this handle's to publish yet.
   if (!handle.has_written || caller.was_killed) return {};

@@ -103,6 +103,7 @@ class RemoteCatalog final : public Catalog {
   std::optional<RemoteEntry> recall(const Path& path) override {
     return state_.lock()->index.recall(path);
   }
+  bool is_listed(const Path& path) override { return state_.lock()->index.is_listed(path); }
   Duration valid_for(const Path& path) override;
 
  private:

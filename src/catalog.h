@@ -101,6 +101,9 @@ class Catalog {
   // not known, or a file whose metadata is not (its kind and times would be guesses).
   [[nodiscard]] virtual std::optional<RemoteEntry> recall(const Path& path) = 0;
 
+  // Whether a file of that name was listed when B2 was last asked, though recall() can't describe it.
+  [[nodiscard]] virtual bool is_listed(const Path& path) = 0;
+
   // How long the kernel may keep an answer about `path` given now: the rest of the listing's life.
   [[nodiscard]] virtual Duration valid_for(const Path& path) = 0;
 

@@ -169,6 +169,11 @@ std::optional<RemoteEntry> CatalogIndex::recall(const Path& path) {
   return is_known ? std::optional(RemoteEntry()) : std::nullopt;
 }
 
+bool CatalogIndex::is_listed(const Path& path) {
+  const Place place = find_place(path.text());
+  return place.slot != nullptr && place.slot->file.version.has_value();
+}
+
 std::optional<RemoteListing> CatalogIndex::listing(const Path& directory, Instant since) {
   if (!directory.is_root()) {
     const auto itself = look(directory, since);

@@ -71,6 +71,7 @@ class CatalogIndex {
   // What learn() has to ask for, fresh or not.
   [[nodiscard]] View::Need metadata_need(const Path& path);
   [[nodiscard]] std::optional<RemoteEntry> recall(const Path& path);
+  [[nodiscard]] bool is_listed(const Path& path);
   // nullopt unless it is complete and fresh.
   [[nodiscard]] std::optional<RemoteListing> listing(const Path& directory, Instant since);
   [[nodiscard]] RemoteListing known_names(const Path& directory);

@@ -73,7 +73,8 @@ Result<> Drain::remove_begun_as(const ShadowRecord& record, const Path& target) 
 // --- uploads that nothing needs
 
 void Drain::abort_orphans() {
-  if (parts_.writer.service.readiness() != Service::Readiness::open) return;
+  // Not only once B2 takes uploads again: with nothing left to send, nothing would find that out.
+  if (parts_.writer.service.readiness() == Service::Readiness::closed) return;
   const std::vector<LedgerEntry> orphans = parts_.writer.shadow.orphaned_uploads();
   if (orphans.empty() || is_aborting_.exchange(true)) return;
   for (const LedgerEntry& entry : orphans) {
