@@ -106,6 +106,7 @@ class Promises:
         self.allowed = {}
         self.history = {}
         self.one_of = []  # (outcomes, paths): one of the paths has one of them
+        self.broken_off = set()  # targets of renames that failed: two contents may be kept of them
 
     def paths(self):
         return list(self.allowed)

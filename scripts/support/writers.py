@@ -169,6 +169,7 @@ class Writer:
             self.promises.allow(source, ABSENT)
             self.promises.allow(target, content)
             self.promises.bind([content], [source, target])
+            self.promises.broken_off.add(target)
         return done
 
     def patch(self):
