@@ -22,6 +22,14 @@ bool needs_metadata(const Metadata& wanted, const Metadata& sent, bool mtime_was
   return expected != sent;
 }
 
+Error left_behind() {
+  Error error;
+  error.code = ErrorCode::server_error;
+  error.detail = "a rename onto this name may have left the only copy of another file there: both are "
+                 "kept, this one as a conflict";
+  return error;
+}
+
 }  // namespace
 
 CommitRequest BucketFileSystem::describe(OpenFile& file) {
@@ -56,8 +64,11 @@ Result<> BucketFileSystem::commit_named(const FilePointer& file, const Path& pat
   file->state.lock()->metadata_changed = false;
   // What lies under the name now may be a renamed file's only whole copy: it is not covered unseen.
   if (const auto found = drain_->find_finished(path); !found.ok()) request.refused = found.error();
+  if (request.seen == Seen::doubtful && !request.refused) request.refused = left_behind();
   const CommitResult result = TRY(writer->commit(request));
-  return settle(file, request, result);
+  Result<> settled = settle(file, request, result);
+  if (!settled.ok()) writer->mark_dirty();  // so that the next flush tells it again
+  return settled;
 }
 
 Result<> BucketFileSystem::settle(const FilePointer& file, const CommitRequest& request,
@@ -68,6 +79,8 @@ Result<> BucketFileSystem::settle(const FilePointer& file, const CommitRequest& 
     auto state = file->state.lock();
     state->local = result.record;
     state->remote.reset();
+    state->reader.reset();
+    state->local_data.reset();
     state->stored_size = result.record->size;
     state->report = report;
     return {};
@@ -80,7 +93,8 @@ Result<> BucketFileSystem::settle(const FilePointer& file, const CommitRequest& 
   remote.content_type = request.content_type;
   remote.metadata = result.metadata;
   remote.history = report;
-  remote.is_first_version = request.seen == Seen::absent && result.went_smoothly;
+  remote.is_first_version = request.seen == Seen::absent && result.went_smoothly &&
+                            parts_.shadow.begun_as(path).empty();
   TRY(remove_older(path));
   const bool mtime_was_set = file->state.lock()->mtime_was_set;
   catalog_->file_stored(path, remote);
@@ -238,6 +252,7 @@ Result<> BucketFileSystem::change_metadata(const Path& path, FileHandle* handle,
       state->remote = RemoteVersion{current.text(), entry->file->version_id, entry->file->etag,
                                     entry->file->size};
       state->reader.reset();
+      if (state->writer) state->writer->rebase(*state->remote);
     }
   }
   return {};

@@ -114,6 +114,7 @@ void BucketFileSystem::drained(const Path& path, const RemoteFile& remote) {
   if (state->path != path || !state->local) return;
   state->local.reset();
   state->local_data.reset();
+  state->reader.reset();
   state->remote = RemoteVersion{path.text(), remote.version_id, remote.etag, remote.size};
   state->seen = Seen::object;
   state->seen_etag = remote.etag;

@@ -148,7 +148,8 @@ class BucketFileSystem final : public FileSystem {
   Result<> rename_remote(const Path& from, const Path& to, const RemoteFile& remote);
   Result<> remove_source(const Path& from, const RemoteFile& remote);
   Result<> move_object(const Path& from, const Path& to, const RemoteFile& remote);
-  Result<> take_back_copy(const Path& from, Error error, const Path& to, const StoredObject& copy);
+  Result<> take_back_copy(const Path& from, const RemoteFile& source, Error error, const Path& to,
+                          const StoredObject& copy);
   void moved(const Path& from, const Path& to);
   [[nodiscard]] bool is_unknown_to_bucket(OpenFile& file);
   Result<> remove_remote(const Path& path);

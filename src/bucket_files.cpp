@@ -138,7 +138,11 @@ std::shared_ptr<Writer> BucketFileSystem::make_writer(const FilePointer& file,
   std::weak_ptr<OpenFile> weak = file;
   return Writer::make(writer_parts(), writer_settings(settings_.options, part_grid()), base, [this, weak] {
     const auto strong = weak.lock();
-    return strong ? describe(*strong) : CommitRequest{};
+    if (!strong) return CommitRequest{};
+    CommitRequest request = describe(*strong);
+    const auto found = drain_->find_finished(request.path);
+    if (!found.ok()) request.refused = found.error();
+    return request;
   });
 }
 
@@ -191,7 +195,8 @@ Result<std::size_t> BucketFileSystem::read(FileHandle& handle, std::uint64_t off
   const auto writer = [&] {
     auto state = handle.file->state.lock();
     const bool is_split = state->local && state->local->storage == Storage::split;
-    return is_split ? nullptr : state->writer;
+    const bool is_stored = !state->writer || !state->writer->is_dirty();
+    return is_split && is_stored ? nullptr : state->writer;
   }();
   if (writer) return writer->read(offset, bytes);
   return read_stored(handle.file, offset, bytes);

@@ -227,6 +227,10 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
     TRY(parts_.shadow.update(doubted));
   }
   const Result<> moved = move_object(from, to, remote);
+  const FilePointer unfinished = find_open(to);
+  if (unfinished && !moved.ok() && moved.error().cause == Cause::ambiguous) {
+    unfinished->state.lock()->seen = Seen::doubtful;
+  }
   if (!waiting) return moved;
   if (moved.ok()) return remove_older(to);
   if (moved.error().cause != Cause::ambiguous) {
@@ -263,7 +267,7 @@ Result<> BucketFileSystem::move_object(const Path& from, const Path& to,
     moved_file.history->version_id = stored.version_id;
   }
   const Result<> removed = remove_source(from, remote);
-  if (!removed.ok()) TRY(take_back_copy(from, removed.error(), to, stored));
+  if (!removed.ok()) TRY(take_back_copy(from, remote, removed.error(), to, stored));
   catalog_->file_removed(from);
   catalog_->file_stored(to, moved_file);
   return {};
@@ -272,13 +276,15 @@ Result<> BucketFileSystem::move_object(const Path& from, const Path& to,
 // The source could not be removed, as far as was heard. ok: it is gone all the same, and the rename
 // is done. Otherwise half a rename is none, so the copy goes again and the old target is the newest
 // version, but only where the source is surely still there.
-Result<> BucketFileSystem::take_back_copy(const Path& from, Error error, const Path& to,
-                                          const StoredObject& copy) {
+Result<> BucketFileSystem::take_back_copy(const Path& from, const RemoteFile& source, Error error,
+                                          const Path& to, const StoredObject& copy) {
   if (error.cause == Cause::ambiguous) {
     const auto left = requests_.name([&](ObjectStore& store, const CallOptions& options) {
       return store.head_object(from.text(), "", options);
     });
     if (!left.ok() && left.error().code == ErrorCode::not_found) return {};
+    // Another object under the name says as well that the source is gone.
+    if (left.ok() && !source.version_id.empty() && left->version_id != source.version_id) return {};
     if (!left.ok()) {
       catalog_->file_in_doubt(from);
       catalog_->file_in_doubt(to);
@@ -319,6 +325,7 @@ void BucketFileSystem::moved(const Path& from, const Path& to) {
                                   entry->file->size};
     state->report.location = to.text();
     state->reader.reset();
+    if (state->writer) state->writer->rebase(*state->remote);
   }
 }
 

@@ -55,6 +55,16 @@ void Drain::kick() {
 void Drain::stop() {
   auto state = state_.lock();
   state->is_stopping = true;
+  // What they bring is safe in the shadow: nobody waits for large files.
+  const auto writers = std::exchange(state->writers, {});
+  Error ending;
+  ending.code = ErrorCode::interrupted;
+  ending.detail = "the mount ends; the file stays in the shadow";
+  state.unlocked([&] {
+    for (const auto& [id, weak] : writers) {
+      if (const auto writer = weak.lock()) writer->give_up(ending);
+    }
+  });
   state.wait([&] { return state->under_way.empty(); });
 }
 
@@ -131,6 +141,7 @@ void Drain::drain_file(const std::string& id, const Path& path) {
   {
     auto state = state_.lock();
     state->under_way.erase(id);
+    state->writers.erase(id);
     if (went_well) state->pauses.erase(id);
     state.notify_all();
   }
@@ -149,10 +160,12 @@ void Drain::report_failure(const ShadowRecord& record, const Error& error) {
   if (means_outage(error.code)) return;
   const bool is_lost = lost_bytes(record, error);
   bool is_first = false;
+  bool was_lost = false;
   {
     auto state = state_.lock();
     Pause& pause = state->pauses[record.id];
     is_first = pause.length == Duration::zero();
+    was_lost = !is_first && lost_bytes(record, pause.error);
     pause.path = record.path;
     pause.error = error;
     pause.length = is_first ? settings_.first_pause
@@ -160,7 +173,8 @@ void Drain::report_failure(const ShadowRecord& record, const Error& error) {
     if (is_lost) pause.length = settings_.longest_pause;
     pause.until = parts_.writer.executor.clock().now() + pause.length;
   }
-  if (!is_first) return;
+  const bool is_news = is_first || (is_lost && !was_lost);
+  if (!is_news) return;
   Fields fields = to_failure_json(error);
   fields["path"] = record.path.text();
   fields["correlation_id"] = record.metadata.correlation_id;
@@ -171,7 +185,8 @@ void Drain::report_failure(const ShadowRecord& record, const Error& error) {
 
 // Whoever asks for the file or its attributes is told; what is here of it stays.
 void Drain::note_loss(const ShadowRecord& record, const Error& error) {
-  ShadowRecord noted = record;
+  ShadowRecord noted = parts_.writer.shadow.find(record.path).value_or(record);
+  if (noted.id != record.id) return;
   noted.reason = error;
   noted.reason.detail =
       "lost in B2: what B2 had acknowledged of this file is gone there (" + error.detail +
@@ -185,8 +200,7 @@ void Drain::note_loss(const ShadowRecord& record, const Error& error) {
 // The caller holds the path's lock, from here until the shadow's copy is gone.
 Result<> Drain::bring(const ShadowRecord& record) {
   if (record.metadata.kind == FileKind::directory) {
-    conclude(record, record.path, TRY(upload_directory(record)));
-    return {};
+    return conclude(record, record.path, TRY(upload_directory(record)));
   }
   std::optional<ObjectInfo> there;
   const Verdict verdict = TRY(compare(record, there));
@@ -204,11 +218,14 @@ Result<> Drain::bring(const ShadowRecord& record) {
     TRY(note_attempt(record));
     TRY(upload(record, target));
   }
-  RemoteFile remote = TRY(confirm(record, target));
+  return end(record, target, TRY(confirm(record, target)));
+}
+
+// B2 has the file, whole: nothing else of it needs to stay.
+Result<> Drain::end(const ShadowRecord& record, const Path& target, RemoteFile remote) {
   TRY(remove_begun_as(record, target));
   if (record.upload) static_cast<void>(parts_.writer.shadow.forget_upload(record.upload->id));
-  conclude(record, target, std::move(remote));
-  return {};
+  return conclude(record, target, std::move(remote));
 }
 
 // From here on B2 may have the name, whatever becomes of the answer.
@@ -246,7 +263,12 @@ Result<Drain::Verdict> Drain::compare(const ShadowRecord& record,
       !id.empty() && std::ranges::find(record.own_ids, id) != record.own_ids.end();
   const bool is_as_seen = record.seen == Seen::object && record.seen_etag == there->etag;
   const bool is_older = record.seen == Seen::unknown && there->last_modified < record.stored_at;
-  if (is_as_seen || is_our_older || is_older || settings_.conflict == ConflictMode::ours) return Verdict::put;
+  // Another file's, which gets its own name next.
+  const auto means = parts_.writer.shadow.begun_as(record.path);
+  const bool is_a_means = !id.empty() && std::ranges::any_of(means, [&](const ShadowRecord& other) {
+    return other.metadata.correlation_id == id;
+  });
+  if (is_as_seen || is_our_older || is_a_means || is_older || settings_.conflict == ConflictMode::ours) return Verdict::put;
   return settings_.conflict == ConflictMode::theirs ? Verdict::drop : Verdict::conflict;
 }
 
@@ -273,7 +295,7 @@ void Drain::log_conflict(const ShadowRecord& record, const Path& target, const O
 Result<> Drain::upload(const ShadowRecord& record, const Path& target) {
   const bool is_resumed = record.upload.has_value();
   if (const auto made = TRY(made_before(record, target))) {
-    return finish_split(record, target, made->version_id);
+    return copy_made(record, target, made->version_id);
   }
   WriterSettings settings;
   settings.grid = is_resumed ? PartGrid(record.upload->part_size, record.upload->largest_part)
@@ -288,6 +310,11 @@ Result<> Drain::upload(const ShadowRecord& record, const Path& target) {
   const auto writer = is_resumed
                           ? Writer::resume(parts_.writer, settings, record, describe)
                           : Writer::make(parts_.writer, settings, base, describe);
+  {
+    auto state = state_.lock();
+    if (state->is_stopping) return fail(ErrorCode::interrupted, "the mount ends");
+    state->writers[record.id] = writer;
+  }
   writer->mark_dirty();
   if (writer->size() > record.size) TRY(writer->truncate(record.size));
   TRY(feed(*writer, record));
@@ -363,11 +390,11 @@ Result<bool> Drain::is_there_already(const ShadowRecord& record) {
   if (tried == record.own_ids.end()) return false;
   auto remote = TRY(find_ours(record, record.path));
   if (!remote) return false;
-  conclude(record, record.path, *std::move(remote));
+  TRY(end(record, record.path, *std::move(remote)));
   return true;
 }
 
-void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile remote) {
+Result<> Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile remote) {
   const bool is_directory = record.metadata.kind == FileKind::directory;
   StorageReport history;
   history.storage = Storage::b2;
@@ -392,10 +419,10 @@ void Drain::conclude(const ShadowRecord& record, const Path& target, RemoteFile 
   } else {
     parts_.catalog.file_stored(target, remote);
   }
-  const Result<> removed = parts_.writer.shadow.remove(record.id);
+  TRY(parts_.writer.shadow.remove(record.id));
   ++drained_;
-  if (removed.ok() && !is_directory && target == record.path) parts_.on_drained(target, remote);
+  if (!is_directory && target == record.path) parts_.on_drained(target, remote);
+  return {};
 }
 
-// Uploads of our own that a crash left behind and no record names.
 }  // namespace spillway

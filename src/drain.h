@@ -78,6 +78,7 @@ class Drain : public std::enable_shared_from_this<Drain> {
     bool is_ticking = false;
     std::map<std::string, Pause> pauses;  // by the record's id
     std::map<std::string, bool> under_way;
+    std::map<std::string, std::weak_ptr<Writer>> writers;  // of those, by the record's id
   };
   enum class Verdict : std::uint8_t { put, already_there, conflict, drop };
 
@@ -95,12 +96,14 @@ class Drain : public std::enable_shared_from_this<Drain> {
   Result<> feed(Writer& writer, const ShadowRecord& record);
   Result<> finish_split(const ShadowRecord& record, const Path& target,
                         const VersionId& version);
+  Result<> copy_made(const ShadowRecord& record, const Path& target, const VersionId& version);
   Result<> note_made(const ShadowRecord& record, const VersionId& version);
   Result<std::optional<ObjectInfo>> made_before(const ShadowRecord& record, const Path& target);
   Result<> remove_begun_as(const ShadowRecord& record, const Path& target);
   Result<std::optional<RemoteFile>> find_ours(const ShadowRecord& record, const Path& target);
   Result<RemoteFile> confirm(const ShadowRecord& record, const Path& target);
-  void conclude(const ShadowRecord& record, const Path& target, RemoteFile remote);
+  Result<> end(const ShadowRecord& record, const Path& target, RemoteFile remote);
+  Result<> conclude(const ShadowRecord& record, const Path& target, RemoteFile remote);
   void report_failure(const ShadowRecord& record, const Error& error);
   [[nodiscard]] static bool lost_bytes(const ShadowRecord& record, const Error& error);
   void note_loss(const ShadowRecord& record, const Error& error);

@@ -10,11 +10,15 @@ namespace spillway {
 // The upload was begun under the name that the file had then.
 Result<> Drain::finish_split(const ShadowRecord& record, const Path& target,
                              const VersionId& version) {
-  const Key begun_as = record.upload->key;
-  if (begun_as == target.text()) return {};
+  if (record.upload->key == target.text()) return {};
+  return copy_made(record, target, version);
+}
+
+Result<> Drain::copy_made(const ShadowRecord& record, const Path& target,
+                          const VersionId& version) {
   TRY(note_made(record, version));
   CopyRequest copy;
-  copy.source = begun_as;
+  copy.source = record.upload->key;
   copy.source_version = version;
   copy.destination = target.text();
   copy.metadata = to_map(record.metadata);
@@ -46,7 +50,10 @@ Result<> Drain::find_finished(const Path& name) {
 // failed afterwards.
 Result<std::optional<ObjectInfo>> Drain::made_before(const ShadowRecord& record,
                                                      const Path& target) {
-  if (!record.upload || record.upload->key == target.text()) return std::optional<ObjectInfo>{};
+  const bool is_known = record.upload && !record.upload->made_version.empty();
+  if (!record.upload || (record.upload->key == target.text() && !is_known)) {
+    return std::optional<ObjectInfo>{};
+  }
   auto there = parts_.writer.requests.name([&](ObjectStore& store, const CallOptions& options) {
     return store.head_object(record.upload->key, record.upload->made_version, options);
   });
@@ -78,7 +85,10 @@ void Drain::abort_orphans() {
   const std::vector<LedgerEntry> orphans = parts_.writer.shadow.orphaned_uploads();
   if (orphans.empty() || is_aborting_.exchange(true)) return;
   for (const LedgerEntry& entry : orphans) {
-    if (state_.lock()->is_stopping || !abort_orphan(entry).ok()) break;  // the next tick tries again
+    if (state_.lock()->is_stopping) break;
+    const Result<> aborted = abort_orphan(entry);
+    // The next tick tries again.
+    if (!aborted.ok() && means_outage(aborted.error().code)) break;
   }
   is_aborting_ = false;
 }
@@ -98,6 +108,7 @@ Result<> Drain::abort_orphan(const LedgerEntry& entry) {
       TRY(requests.name([&](ObjectStore& store, const CallOptions& options) {
         return store.delete_object(entry.key, there->version_id, options);
       }));
+      if (const auto name = Path::parse(entry.key)) parts_.catalog.file_in_doubt(*name);
     }
   }
   static_cast<void>(parts_.writer.shadow.forget_upload(entry.id));

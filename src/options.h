@@ -20,8 +20,9 @@ namespace spillway {
 enum class TempNames : std::uint8_t { commit, rsync, wide };
 // Whether requests sign the SHA-256 of their body, or leave that to TLS.
 enum class PayloadMode : std::uint8_t { with_hash, without_hash };
-// A file whose upload B2 holds in part: divert the rest, or let close() fail.
+// What a program that was killed by a signal left of a file.
 enum class KillMode : std::uint8_t { publish, discard };
+// A file whose upload B2 holds in part: divert the rest, or let close() fail.
 enum class SplitMode : std::uint8_t { divert, fail };
 // A file that changed in B2 while ours was in the shadow: keep both, or which one wins.
 enum class ConflictMode : std::uint8_t { both, ours, theirs };

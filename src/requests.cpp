@@ -31,7 +31,12 @@ Error Requests::cancelled() {
 std::optional<Error> Requests::admit(Attempt& attempt) {
   if (attempt.stop.stop_requested()) return cancelled();
   const auto answer = breaker_.lock()->ask(executor_.clock().now());
-  if (answer.gate == Breaker::Gate::refuse) return answer.reason;
+  if (answer.gate == Breaker::Gate::refuse) {
+    // The reason is that of another request: nothing of this one was sent.
+    std::optional<Error> reason = answer.reason;
+    if (reason && reason->cause == Cause::ambiguous) reason->cause = Cause::none;
+    return reason;
+  }
   attempt.probe = answer.gate == Breaker::Gate::probe;
   return std::nullopt;
 }

@@ -89,7 +89,7 @@ class Requests {
         case Next::give_up:
           return fail(with_doubt(attempt, std::move(result).error()));
         case Next::cancelled:
-          return fail(cancelled());
+          return fail(with_doubt(attempt, cancelled()));
       }
     }
   }

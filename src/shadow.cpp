@@ -215,11 +215,15 @@ Result<std::string> LocalShadow::set_aside(ShadowDraft& given, const ShadowRecor
   TRY(draft.check_unpublished());
   TRY(draft.sync());
   const std::string text = TRY(journal_.readable_text(record));
-  const std::string name(record.path.name());
+  // With its id: files of the same name, and those that end in ".json", must not meet there.
+  constexpr std::size_t kLongestName = 200;
+  const std::string name =
+      draft.id() + "." + std::string(record.path.name().substr(0, kLongestName));
   const std::string kept = TRY(layout::set_aside(disk_, in(kDrafts, draft.id()), name));
   draft.set_aside();
-  TRY(write_text(disk_, kept + ".json", text));
+  const Result<> described = write_text(disk_, kept + ".json", text);
   TRY(disk_.sync_directory(kLostAndFound));
+  TRY(described);
   return disk_.absolute(kept);
 }
 
@@ -339,6 +343,14 @@ Result<> LocalShadow::update(const ShadowRecord& record) {
   changed.storage = entry.record.storage;
   changed.size = entry.record.size;
   changed.ranges = entry.record.ranges;
+  // Who changes something else may have read the record before these were noted.
+  const auto& noted = entry.record.upload;
+  if (changed.upload && noted && changed.upload->made_version.empty()) {
+    changed.upload->made_version = noted->made_version;
+  }
+  for (const std::string& id : entry.record.own_ids) {
+    if (std::ranges::find(changed.own_ids, id) == changed.own_ids.end()) changed.own_ids.push_back(id);
+  }
   if (auto stored = journal_.store(changed); !stored) {
     (void)take_back(entry.record, {changed.path});
     return stored;

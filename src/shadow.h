@@ -92,7 +92,7 @@ class Shadow {
   virtual Result<ShadowRecord> publish(ShadowDraft& draft, ShadowRecord record) = 0;
 
   // For a file that nobody closed: the draft's bytes, and beside them what is known of them
-  // (NAME.json, the text of a record), go to lost+found, durable on return, and are never seen in
+  // (ID.NAME and ID.NAME.json, the text of a record), go to lost+found, durable on return, and are never seen in
   // the tree nor drained. Returns the absolute path.
   virtual Result<std::string> set_aside(ShadowDraft& draft, const ShadowRecord& record) = 0;
 

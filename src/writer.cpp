@@ -122,6 +122,14 @@ Result<std::size_t> Writer::read(std::uint64_t offset, std::span<std::byte> byte
   return done;
 }
 
+void Writer::rebase(const RemoteVersion& version) {
+  auto lock = state_.lock();
+  if (!lock->base) return;
+  lock->base = version;
+  lock->base_reader.reset();
+  if (lock->intermediate) lock->intermediate = version;
+}
+
 std::uint64_t Writer::size() { return state_.lock()->extents.size(); }
 
 bool Writer::is_dirty() { return state_.lock()->dirty_content; }
@@ -225,6 +233,11 @@ Result<> Writer::extend(Lock& lock, std::uint64_t size) {
 Result<> Writer::prepare_part(Lock& lock, PartNumber number, std::uint64_t needed) {
   for (;;) {
     if (lock->failure) return fail(*lock->failure);
+    // Nothing that is written from here on would leave RAM.
+    if (lock->run && lock->run->upload.is_ended() &&
+        lock->run->upload.outcome() == UploadOutcome::failed) {
+      return fail(total_failure(*lock));
+    }
     if (lock->base_record) {
       TRY(open_draft_of_base(lock));
       continue;
@@ -268,6 +281,8 @@ Result<> Writer::load_part(Lock& lock, PartNumber number) {
   const std::size_t got = TRY(read_base(lock, range.offset, buffer.bytes()));
   if (got != range.size) return fail(ErrorCode::stale, "the object became shorter while it was open");
   if (lock->extents.source_of(number) != Source::base || lock->draft) return {};
+  // All that is in RAM is on its way to the shadow: what came too late for that waits for its end.
+  if (lock->run && lock->run->upload.is_busy(number)) return {};
   lock->buffers[number] = std::move(buffer);
   lock->dirty[number] = false;
   lock->extents.set_source(number, Source::ram);
@@ -426,6 +441,8 @@ Result<std::size_t> Writer::read_piece(Lock& lock, std::uint64_t offset,
   const ByteRange range = lock->extents.range_of(number);
   const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), range.end() - offset));
   if (lock->base_record) return read_base(lock, offset, piece);
+  // Diverted as split by a commit within a call: what it has is read from the shadow's record.
+  if (!lock->run && !lock->draft && lock->failure) return fail(*lock->failure);
   switch (lock->extents.source_of(number)) {
     case Source::base: return read_base(lock, offset, piece);
     case Source::shadow: return lock->draft->read(offset, piece);

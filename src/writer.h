@@ -109,6 +109,10 @@ class Writer : public std::enable_shared_from_this<Writer> {
   // May be called again after an error, and after more writes.
   Result<CommitResult> commit(const CommitRequest& request);
 
+  // The version that was opened has become another one with the same bytes: it was renamed, or its
+  // metadata changed.
+  void rebase(const RemoteVersion& version);
+
   [[nodiscard]] std::uint64_t size();
   [[nodiscard]] bool is_dirty();  // something was accepted that no commit has published
   // A file without bytes has something to publish as well: it is new, or was emptied.

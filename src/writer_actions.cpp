@@ -258,12 +258,22 @@ Result<> Writer::move_to_draft() {
   const Instant began = parts_.executor.clock().now();
   auto draft = TRY(lock.unlocked([&] { return parts_.shadow.create_draft(); }));
   bool with_base = copies_base(*lock);
+  // What B2 says is gone can't be left there.
+  const auto reason = lock->run ? lock->run->upload.first_error() : std::nullopt;
+  const bool base_is_gone = reason && (reason->code == ErrorCode::not_found ||
+                                       reason->code == ErrorCode::stale ||
+                                       reason->code == ErrorCode::bucket_not_found);
+  if (lock->extents.has(Source::base) && base_is_gone) return fail(*reason);
   std::vector<PartNumber> moved;
   for (PartNumber number = 1; number <= lock->extents.parts(); ++number) {
     const Source source = lock->extents.source_of(number);
     if (source == Source::base && with_base) {
       const Result<> copied = copy_base_part(lock, *draft, number);
-      if (!copied.ok() && settings_.rules.on_failure == OnFailure::divert_whole) return copied;
+      const bool is_gone = !copied.ok() && (copied.error().code == ErrorCode::not_found ||
+                                            copied.error().code == ErrorCode::stale);
+      if (is_gone || (!copied.ok() && settings_.rules.on_failure == OnFailure::divert_whole)) {
+        return copied;
+      }
       with_base = copied.ok();
       if (!with_base) continue;
     } else if (source == Source::ram) {

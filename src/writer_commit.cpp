@@ -64,14 +64,15 @@ Result<std::string> Writer::set_aside(const CommitRequest& request, const Error&
   lock->broken = reason;
   if (!lock->draft) return fail(total_failure(*lock));
   const ShadowRecord record = shadow_record(*lock);
+  ShadowDraft& draft = *lock->draft;
+  auto kept = lock.unlocked([&] { return parts_.shadow.set_aside(draft, record); });
   if (record.upload) {
     // Not ours to abort any more: a person may finish it.
-    static_cast<void>(parts_.shadow.forget_upload(record.upload->id));
+    if (kept.ok()) static_cast<void>(parts_.shadow.forget_upload(record.upload->id));
   } else if (const auto id = lock->run->upload.upload_id()) {
     do_abort(lock, *id);
   }
-  ShadowDraft& draft = *lock->draft;
-  return lock.unlocked([&] { return parts_.shadow.set_aside(draft, record); });
+  return kept;
 }
 
 Writer::Run& Writer::run_of(Lock& lock) {
@@ -127,8 +128,12 @@ Result<CommitResult> Writer::conclude(Lock& lock, const CommitRequest& request) 
   Run& run = *lock->run;
   const UploadOutcome outcome = run.upload.outcome();
   const bool stored = outcome == UploadOutcome::stored;
-  parts_.service.upload_ended(run.admission,
-                              stored ? std::nullopt : run.upload.first_error());
+  if (request.refused) {
+    parts_.service.upload_abandoned(run.admission);  // B2 was not asked
+  } else {
+    parts_.service.upload_ended(run.admission,
+                                stored ? std::nullopt : run.upload.first_error());
+  }
   CommitResult result;
   result.report = report_of(*lock, request);
   result.record = lock->published;

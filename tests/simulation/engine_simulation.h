@@ -143,6 +143,8 @@ class Simulation {
     Error error;
     error.code = kCodes[below(std::size(kCodes))];
     error.detail = "simulated";
+    // The request itself was lost: from here that looks like a lost answer.
+    if (chance(25)) error.cause = Cause::ambiguous;
     return error;
   }
   void change_weather(const std::shared_ptr<bool>& is_over) {
@@ -436,11 +438,12 @@ class Simulation {
     return text;
   }
 
-  // A conflict keeps both: then the acknowledged content is under the other name.
+  // A conflict keeps both: then the acknowledged content is under the other name, which stays when
+  // the first one is moved.
   bool is_stored(const std::string& name, const Content& content) {
     if (store_->content(name) == content) return true;
     for (const auto& version : store_->versions()) {
-      if (version.newest && version.key.starts_with(name + " (conflict ") &&
+      if (version.newest && version.key.find(" (conflict ") != std::string::npos &&
           Content(version.bytes) == content) {
         return true;
       }
