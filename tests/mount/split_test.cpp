@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <ostream>
 #include <set>
 #include <string>
 #include <utility>
@@ -337,6 +338,7 @@ struct Refusal {
   void (*begin)(Mounted& mounted);
   void (*end)(Mounted& mounted);
   int errno_of_close;
+  friend void PrintTo(const Refusal& refusal, std::ostream* out) { *out << refusal.name; }
 };
 
 class OnSplitFail : public SplitFile, public testing::WithParamInterface<Refusal> {

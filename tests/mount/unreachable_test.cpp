@@ -35,6 +35,13 @@ class Unreachable : public testing::Test {
                 .input = {}});
   }
 
+  static int open_errno(const fs::path& file, int flags) {
+    const int descriptor = open(file.c_str(), flags | O_CLOEXEC, 0644);
+    if (descriptor < 0) return errno;
+    close(descriptor);
+    return 0;
+  }
+
   static void forget_everything(Mounted& mounted) {
     mounted.unmount();
     mounted.mount();
@@ -223,8 +230,7 @@ TEST_F(Unreachable, WhatIsListedIsNotAbsent) {
   forget_everything(mounted);
   ASSERT_TRUE(fs::exists(mounted / "one"));
   mounted.server().kill();
-  EXPECT_EQ(open((mounted / "two").c_str(), O_RDONLY | O_CLOEXEC), -1);
-  EXPECT_EQ(errno, EHOSTUNREACH);
+  EXPECT_EQ(open_errno(mounted / "two", O_RDONLY), EHOSTUNREACH);
   EXPECT_EQ(unlink((mounted / "two").c_str()), -1);
   EXPECT_EQ(errno, EHOSTUNREACH);
   mounted.server().start();
@@ -252,8 +258,7 @@ TEST_F(Unreachable, AppendingToWhatCannotBeAskedFails) {
   forget_everything(mounted);
   const auto before = objects(mounted);
   mounted.server().kill();
-  EXPECT_EQ(open((mounted / "diary").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644), -1);
-  EXPECT_EQ(errno, EHOSTUNREACH);
+  EXPECT_EQ(open_errno(mounted / "diary", O_WRONLY | O_CREAT | O_APPEND), EHOSTUNREACH);
   EXPECT_NE(tool({"bash", "-c", "echo new >> \"$0\"", mounted / "diary"}).exit_code, 0);
   EXPECT_EQ(xattr(mounted.root(), "user.b2.pending_files"), "0");
   mounted.server().start();
