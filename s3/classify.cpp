@@ -25,6 +25,8 @@ OperationFacts facts_of(Operation operation) {
   switch (operation) {
     case Operation::head_bucket:
       return {"HeadBucket", "listBuckets"};
+    case Operation::get_bucket_lifecycle:
+      return {"GetBucketLifecycleConfiguration", "listBuckets"};
     case Operation::list_objects:
       return {"ListObjectsV2", "listFiles"};
     case Operation::head_object:
@@ -80,6 +82,7 @@ constexpr KnownCode kKnownCodes[] = {
     {"RequestTimeTooSkewed", {ErrorCode::clock_skew}},
     {"NoSuchBucket", {ErrorCode::bucket_not_found}},
     {"NoSuchKey", {ErrorCode::not_found}},
+    {"NoSuchLifecycleConfiguration", {ErrorCode::not_found}},
     {"NoSuchVersion", {ErrorCode::not_found}},
     {"NoSuchUpload", {ErrorCode::not_found, Cause::upload_gone}},
     {"PreconditionFailed", {ErrorCode::stale, Cause::version_changed}},
@@ -252,6 +255,7 @@ std::string_view capability_of(Operation operation) {
 bool changes_something(Operation operation) {
   switch (operation) {
     case Operation::head_bucket:
+    case Operation::get_bucket_lifecycle:
     case Operation::list_objects:
     case Operation::head_object:
     case Operation::get_object:

@@ -16,6 +16,7 @@ namespace spillway::s3 {
 
 enum class Operation : std::uint8_t {
   head_bucket,
+  get_bucket_lifecycle,
   list_objects,
   head_object,
   get_object,

@@ -34,6 +34,7 @@ class Client final : public ObjectStore {
   }
 
   Result<> verify_bucket(const CallOptions& options) override;
+  Result<std::optional<int>> abort_rule_days(const CallOptions& options) override;
   Result<StoredObject> put_object(const PutRequest& request, const CallOptions& options) override;
   Result<ObjectInfo> head_object(const Key& key, const VersionId& version_id,
                                  const CallOptions& options) override;
@@ -141,6 +142,20 @@ Result<> Client::probe_bucket(const CallOptions& options) {
   const auto page = parse_list(answer.response.body);
   if (!page) return fail(unreadable(call.operation, answer, page.error()));
   return {};
+}
+
+Result<std::optional<int>> Client::abort_rule_days(const CallOptions& options) {
+  Call call = small_call(Operation::get_bucket_lifecycle, "GET", bucket_target());
+  call.target.query.emplace_back("lifecycle", std::nullopt);
+  call.body_limit = kListBodyLimit;
+  const auto answer = http_.send(call, options);
+  if (!answer) {
+    if (answer.error().code == ErrorCode::not_found) return std::nullopt;
+    return fail(answer.error());
+  }
+  const auto days = parse_abort_rule(answer->response.body);
+  if (!days) return fail(unreadable(call.operation, *answer, days.error()));
+  return days;
 }
 
 Result<StoredObject> Client::put_object(const PutRequest& request, const CallOptions& options) {

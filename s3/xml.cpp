@@ -163,6 +163,15 @@ Result<UnfinishedUploadInfo> upload_of(const Element& element, const Element& ro
   return upload;
 }
 
+// Nothing where the rule aborts no uploads, or is not in force.
+Result<std::optional<int>> abort_days_of(const Element& rule, const Element&) {
+  const Element* const abort = rule.FirstChildElement("AbortIncompleteMultipartUpload");
+  if (abort == nullptr || text_of(rule, "Status") != "Enabled") return std::nullopt;
+  const int days = TRY(number_of<int>(*abort, "DaysAfterInitiation"));
+  if (days < 1) return invalid("DaysAfterInitiation is less than a day");
+  return days;
+}
+
 // Every child of that name, up to the first error.
 template <class Value>
 Result<std::vector<Value>> all_of(const Element& root, const char* name,
@@ -218,6 +227,17 @@ Result<UploadsPage> parse_uploads(std::string_view body) {
   }
   page.uploads = TRY(all_of(*root, "Upload", upload_of));
   return page;
+}
+
+Result<std::optional<int>> parse_abort_rule(std::string_view body) {
+  Document document;
+  const Element* const root =
+      TRY(parse_result(document, "LifecycleConfiguration", body, kListBodyLimit));
+  std::optional<int> fewest;
+  for (const auto& days : TRY(all_of(*root, "Rule", abort_days_of))) {
+    if (days) fewest = std::min(*days, fewest.value_or(*days));
+  }
+  return fewest;
 }
 
 Result<UploadId> parse_created_upload(std::string_view body) {

@@ -53,6 +53,10 @@ struct UploadsPage {
 };
 [[nodiscard]] Result<UploadsPage> parse_uploads(std::string_view body);
 
+// GetBucketLifecycleConfiguration: the fewest days, at least 1, of the enabled rules that abort
+// unfinished uploads; nothing when none does.
+[[nodiscard]] Result<std::optional<int>> parse_abort_rule(std::string_view body);
+
 // CreateMultipartUpload. Never empty, never with control bytes.
 [[nodiscard]] Result<UploadId> parse_created_upload(std::string_view body);
 

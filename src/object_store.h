@@ -158,6 +158,11 @@ class ObjectStore {
   // probe, whose body names the reason (keys without `listBuckets` can't HEAD a bucket).
   virtual Result<> verify_bucket(const CallOptions& options) = 0;
 
+  // The fewest days after which a lifecycle rule of the bucket, for whatever prefix, aborts
+  // unfinished uploads; nothing when no rule does. Servers may lack this (invalid_request), and
+  // keys the capability for it (auth_error).
+  virtual Result<std::optional<int>> abort_rule_days(const CallOptions& options) = 0;
+
   // Durable in the store on return. Replaces the object of that key all or nothing.
   virtual Result<StoredObject> put_object(const PutRequest& request, const CallOptions& options) = 0;
 

@@ -9,6 +9,7 @@
 #include "s3/hash.h"
 #include "src/cli/command.h"
 #include "src/cli/composition.h"
+#include "src/cli/lifecycle_rule.h"
 #include "src/cli/output.h"
 #include "src/cli/process.h"
 #include "src/requests.h"
@@ -27,6 +28,8 @@ class Check {
   ExitCode run() {
     print_line(fmt::format("bucket {} at {}: there, and the key works", parts_.bucket(),
                            parts_.endpoint()));
+    const auto rule = warn_of_lifecycle_rule(parts_.store(), parts_.log(), {});
+    if (rule) print_line("warning: " + *rule);
     auto outcome = check_overwriting();
     if (outcome.ok()) outcome = write();
     if (!outcome.ok()) return failed("writing", outcome.error());

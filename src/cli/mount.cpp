@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <optional>
 #include <ranges>
 #include <stop_token>
 #include <string>
@@ -17,6 +18,7 @@
 #include "fuse/mount.h"
 #include "src/cli/command.h"
 #include "src/cli/composition.h"
+#include "src/cli/lifecycle_rule.h"
 #include "src/cli/mounted.h"
 #include "src/cli/output.h"
 #include "src/cli/process.h"
@@ -100,6 +102,10 @@ class Mounting {
         parts_.executor());
     if (const auto code = parts_.open_shadow()) return *code;
     if (const auto code = parts_.ask_bucket(starting_.get_token())) return *code;
+    std::optional<LifecycleRuleWarning> warning;
+    if (parts_.at_start().state == ServiceState::ok) {
+      warning.emplace(parts_.store(), parts_.log(), parts_.executor());
+    }
     const auto file_system = parts_.make_file_system();
     return serve(*file_system);
   }

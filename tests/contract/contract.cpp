@@ -19,6 +19,10 @@ class Memory final : public StoreUnderTest {
  public:
   ObjectStore& store() override { return store_; }
   StoreTraits traits() override { return {}; }
+  bool set_abort_rule(int days) override {
+    store_.set_abort_rule(days == 0 ? std::nullopt : std::optional(days));
+    return true;
+  }
 
  private:
   MemoryStore store_;
@@ -28,6 +32,10 @@ class OnB2Sim final : public StoreUnderTest {
  public:
   ObjectStore& store() override { return client_.store(); }
   StoreTraits traits() override { return {}; }
+  bool set_abort_rule(int days) override {
+    server_.set_abort_rule(days);
+    return true;
+  }
 
  private:
   B2Sim server_;

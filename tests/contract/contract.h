@@ -30,6 +30,9 @@ class StoreUnderTest {
   virtual ~StoreUnderTest() = default;
   [[nodiscard]] virtual ObjectStore& store() = 0;
   [[nodiscard]] virtual StoreTraits traits() = 0;
+  // A lifecycle rule that aborts unfinished uploads after that many days; 0: none. False: such a
+  // rule can't be made there.
+  [[nodiscard]] virtual bool set_abort_rule(int /*days*/) { return false; }
 };
 
 struct StoreKind {
@@ -61,6 +64,7 @@ class ContractTest : public testing::TestWithParam<StoreKind> {
 
   [[nodiscard]] ObjectStore& store() { return under_test_->store(); }
   [[nodiscard]] StoreTraits traits() { return under_test_->traits(); }
+  [[nodiscard]] bool set_abort_rule(int days) { return under_test_->set_abort_rule(days); }
   // Names of this test alone: the bucket of a real server is shared, and not empty.
   [[nodiscard]] Key key(const std::string& name) const { return prefix_ + name; }
   [[nodiscard]] const std::string& prefix() const { return prefix_; }

@@ -39,6 +39,20 @@ TEST_F(Commands, CheckWritesReadsAndDeletes) {
   EXPECT_TRUE(server.versions().empty()) << "removed by its id, no hide marker";
 }
 
+TEST_F(Commands, CheckTellsOfARuleThatAbortsUploads) {
+  const std::string words = "aborts unfinished uploads";
+  EXPECT_FALSE(spillway({"check"}).output.contains(words));
+  server.set_abort_rule(3);
+  const auto finished = spillway({"check"});
+  EXPECT_EQ(finished.exit_code, 0) << finished.errors;
+  EXPECT_TRUE(finished.output.contains(words + " after 3 days:")) << finished.output;
+  EXPECT_TRUE(finished.output.ends_with("B2 integration OK\n")) << finished.output;
+  server.fault_for_ever("GetBucketLifecycleConfiguration", {{"status", 501}});
+  const auto untold = spillway({"check"});
+  EXPECT_EQ(untold.exit_code, 0) << untold.errors;
+  EXPECT_FALSE(untold.output.contains(words)) << untold.output;
+}
+
 TEST_F(Commands, CheckNamesTheMissingCapability) {
   server.post("keys", {{"access_key", server.options().access_key},
                        {"secret_key", server.options().secret_key},

@@ -2,9 +2,11 @@
 // whether the mountpoint works.
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 
 #include "tests/support/mounted.h"
 
@@ -121,6 +123,71 @@ TEST_F(StartUpTable, KeyWithoutListBucketsIsEnough) {
       {.environment = {{"ENV", "production"}}});
   mounted.line("s3_bucket_verified");
   expect_working(*mounted, "ok", "b2");
+}
+
+// Until the bucket has been asked for its lifecycle rules since the last start.
+bool has_asked_for_rules(Mounted& mounted) {
+  return eventually(
+      [&] { return mounted.server().requests()["GetBucketLifecycleConfiguration"] > 0; });
+}
+
+TEST_F(StartUpTable, ARuleThatAbortsUploadsIsToldOnce) {
+  Prepared mounted([](B2Sim& server) {
+    server.set_abort_rule(1);
+    server.reset_requests();
+  });
+  ASSERT_TRUE(eventually([&] { return !(*mounted).log("lifecycle_rule").empty(); }));
+  const auto line = mounted.line("lifecycle_rule");
+  EXPECT_EQ(line.value("level", ""), "warning");
+  EXPECT_EQ(line.value("days", 0), 1);
+  EXPECT_TRUE(line.value("hint", "").contains("after 1 day:")) << line;
+  expect_working(*mounted, "ok", "b2");
+  EXPECT_EQ((*mounted).unmount(), 0);
+  EXPECT_EQ((*mounted).log("lifecycle_rule").size(), 1U);
+  EXPECT_EQ((*mounted).server().requests()["GetBucketLifecycleConfiguration"], 1);
+}
+
+TEST_F(StartUpTable, NothingIsToldOfABucketWithoutARule) {
+  Mounted mounted({.arguments = {"--log-level", "debug"}});
+  EXPECT_TRUE(has_asked_for_rules(mounted));
+  EXPECT_EQ(mounted.unmount(), 0);
+  EXPECT_FALSE(mounted.log_text().contains("lifecycle_rule")) << mounted.log_text();
+}
+
+TEST_F(StartUpTable, AKeyThatMayNotSeeTheRulesIsToldOnlyAtDebug) {
+  for (const std::string_view level : {"debug", "info"}) {
+    Prepared mounted(
+        [](B2Sim& server) {
+          server.set_abort_rule(1);
+          server.fault_for_ever("GetBucketLifecycleConfiguration",
+                                {{"status", 403}, {"code", "AccessDenied"}, {"message", "no"}});
+          server.reset_requests();
+        },
+        {.arguments = {"--log-level", std::string(level)}, .environment = {{"ENV", "production"}}});
+    EXPECT_TRUE(has_asked_for_rules(*mounted));
+    const auto is_told = [&] { return !(*mounted).log("lifecycle_rule_unknown").empty(); };
+    if (level == "debug") {
+      EXPECT_TRUE(eventually(is_told));
+    }
+    expect_working(*mounted, "ok", "b2");
+    EXPECT_EQ((*mounted).unmount(), 0);
+    EXPECT_EQ(is_told(), level == "debug");
+    EXPECT_TRUE((*mounted).log("lifecycle_rule").empty());
+  }
+}
+
+TEST_F(StartUpTable, RulesThatAreNotToldHoldUpNeitherStartNorEnd) {
+  constexpr auto kStall = std::chrono::seconds(25);
+  const auto start = std::chrono::steady_clock::now();
+  Prepared mounted([&](B2Sim& server) {
+    server.fault_for_ever("GetBucketLifecycleConfiguration",
+                          {{"stall_ms", std::chrono::milliseconds(kStall).count()}});
+    server.reset_requests();
+  });
+  EXPECT_TRUE(has_asked_for_rules(*mounted));
+  expect_working(*mounted, "ok", "b2");
+  EXPECT_EQ((*mounted).unmount(), 0);
+  EXPECT_LT(std::chrono::steady_clock::now() - start, kStall);
 }
 
 TEST_F(StartUpTable, BucketMissingInProduction) {

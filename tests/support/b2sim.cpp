@@ -184,6 +184,10 @@ void B2Sim::abort_uploads() const {
   post("abort-uploads", json::object());
 }
 
+void B2Sim::set_abort_rule(int days) const {
+  post("lifecycle", {{"bucket", options_.bucket}, {"abort_after_days", days}});
+}
+
 std::map<std::string, int> B2Sim::requests() const {
   return get("requests").at("counts");
 }

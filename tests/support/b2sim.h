@@ -64,6 +64,7 @@ class B2Sim {
   void remove_bucket() const;   // it is missing from now on
   void restore_bucket() const;  // with its content
   void abort_uploads() const;
+  void set_abort_rule(int days) const;  // 0: none
 
   // Requests by kind since the start or reset_requests().
   [[nodiscard]] std::map<std::string, int> requests() const;

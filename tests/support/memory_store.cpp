@@ -56,7 +56,7 @@ std::unexpected<Error> version_changed() {
 
 bool may_lack_a_key(StoreVerb verb) {
   return verb == StoreVerb::verify_bucket || verb == StoreVerb::list_objects ||
-         verb == StoreVerb::list_uploads;
+         verb == StoreVerb::list_uploads || verb == StoreVerb::abort_rule_days;
 }
 
 ByteRange clipped(std::optional<ByteRange> range, std::uint64_t size) {
@@ -78,9 +78,9 @@ Result<> pour(std::string_view bytes, const ByteSink& sink) {
 
 std::string_view to_string(StoreVerb verb) {
   constexpr std::array<std::string_view, kStoreVerbs> kNames = {
-      "verify_bucket",   "put_object",   "head_object",   "get_object",  "copy_object",
-      "delete_object",   "list_objects", "create_upload", "upload_part", "upload_part_copy",
-      "complete_upload", "abort_upload", "list_parts",    "list_uploads"};
+      "verify_bucket",   "put_object",   "head_object",   "get_object",   "copy_object",
+      "delete_object",   "list_objects", "create_upload", "upload_part",  "upload_part_copy",
+      "complete_upload", "abort_upload", "list_parts",    "list_uploads", "abort_rule_days"};
   return kNames.at(static_cast<std::size_t>(verb));
 }
 
@@ -153,6 +153,11 @@ Result<const MemoryStore::Stored*> MemoryStore::find(const Key& key, const Versi
 
 Result<> MemoryStore::verify_bucket(const CallOptions& options) {
   return perform(StoreVerb::verify_bucket, "", options, [] { return Result<>(); });
+}
+
+Result<std::optional<int>> MemoryStore::abort_rule_days(const CallOptions& options) {
+  return perform(StoreVerb::abort_rule_days, "", options,
+                 [this]() -> Result<std::optional<int>> { return abort_rule_; });
 }
 
 Result<StoredObject> MemoryStore::put_object(const PutRequest& request,
@@ -442,6 +447,11 @@ int MemoryStore::calls(StoreVerb verb) const {
 void MemoryStore::abort_all_uploads() {
   const std::lock_guard lock(mutex_);
   uploads_.clear();
+}
+
+void MemoryStore::set_abort_rule(std::optional<int> days) {
+  const std::lock_guard lock(mutex_);
+  abort_rule_ = days;
 }
 
 }  // namespace spillway

@@ -35,8 +35,9 @@ enum class StoreVerb : std::uint8_t {
   abort_upload,
   list_parts,
   list_uploads,
+  abort_rule_days,
 };
-inline constexpr std::size_t kStoreVerbs = 14;
+inline constexpr std::size_t kStoreVerbs = 15;
 [[nodiscard]] std::string_view to_string(StoreVerb verb);
 
 // Called on the thread of the call, with no lock held: may call the store, and may block. `key` is
@@ -87,8 +88,11 @@ class MemoryStore final : public ObjectStore {
   [[nodiscard]] int calls(StoreVerb verb) const;
   // As a lifecycle rule would: all unfinished uploads are gone.
   void abort_all_uploads();
+  // What abort_rule_days() tells of; nullopt: no rule.
+  void set_abort_rule(std::optional<int> days);
 
   Result<> verify_bucket(const CallOptions& options) override;
+  Result<std::optional<int>> abort_rule_days(const CallOptions& options) override;
   Result<StoredObject> put_object(const PutRequest& request, const CallOptions& options) override;
   Result<ObjectInfo> head_object(const Key& key, const VersionId& version_id,
                                  const CallOptions& options) override;
@@ -161,6 +165,7 @@ class MemoryStore final : public ObjectStore {
   mutable std::mutex mutex_;
   std::map<Key, std::vector<Stored>> objects_;  // oldest first; guarded by mutex_, as all below
   std::map<UploadId, Unfinished> uploads_;
+  std::optional<int> abort_rule_;
   std::array<int, kStoreVerbs> calls_{};
   int last_id_ = 0;
 };

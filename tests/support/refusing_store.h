@@ -8,6 +8,7 @@ namespace spillway {
 class RefusingStore : public ObjectStore {
  public:
   Result<> verify_bucket(const CallOptions&) override { return refuse(); }
+  Result<std::optional<int>> abort_rule_days(const CallOptions&) override { return refuse(); }
   Result<StoredObject> put_object(const PutRequest&, const CallOptions&) override {
     return refuse();
   }

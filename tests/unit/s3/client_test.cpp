@@ -109,6 +109,44 @@ TEST_F(ClientTest, AMissingBucketOrADeadServerIsNotProbed) {
   EXPECT_EQ(failed(store_->verify_bucket(kOptions)).cause, Cause::certificate);
 }
 
+TEST_F(ClientTest, AsksForTheRuleThatAbortsUploads) {
+  record_.answers = {answer(
+      200,
+      "<LifecycleConfiguration><Rule><Status>Enabled</Status><AbortIncompleteMultipartUpload>"
+      "<DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>"
+      "</LifecycleConfiguration>")};
+  const auto days = store_->abort_rule_days(kOptions);
+  ASSERT_TRUE(days.ok());
+  EXPECT_EQ(*days, 7);
+  EXPECT_EQ(record_.sent[0].method, "GET");
+  EXPECT_EQ(record_.sent[0].target, "/bucket?lifecycle");
+}
+
+TEST_F(ClientTest, ABucketWithoutRulesAbortsNothing) {
+  record_.answers = {refusal(404, "NoSuchLifecycleConfiguration"),
+                     answer(200, "<LifecycleConfiguration/>")};
+  for (int call = 0; call < 2; ++call) {
+    const auto days = store_->abort_rule_days(kOptions);
+    ASSERT_TRUE(days.ok());
+    EXPECT_FALSE(days->has_value());
+  }
+}
+
+TEST_F(ClientTest, RulesThatCantBeReadAreAnError) {
+  const auto asked = [this](const HttpResponse& response) {
+    record_.answers = {response};
+    return failed(store_->abort_rule_days(kOptions));
+  };
+  EXPECT_EQ(asked(refusal(403, "AccessDenied", "not entitled")).cause, Cause::not_entitled);
+  EXPECT_EQ(asked(refusal(404, "NoSuchBucket")).code, ErrorCode::bucket_not_found);
+  EXPECT_EQ(asked(refusal(501, "NotImplemented")).code, ErrorCode::invalid_request);
+  EXPECT_EQ(asked(answer(404)).code, ErrorCode::server_error) << "some proxy's, not S3's";
+  EXPECT_EQ(asked(answer(200, listing(""))).code, ErrorCode::server_error);
+  EXPECT_EQ(asked(answer(200, "<html>log in to the wifi</html>")).code, ErrorCode::server_error);
+  EXPECT_EQ(asked(answer(200, "<!DOCTYPE a><LifecycleConfiguration/>")).code,
+            ErrorCode::server_error);
+}
+
 TEST_F(ClientTest, PutsWithTypeAndMetadata) {
   record_.answers = {answer(200, "", {{"ETag", "\"e\""}, {"x-amz-version-id", "v"}})};
   const auto stored = store_->put_object(put_request("body"), kOptions);

@@ -140,6 +140,50 @@ TEST(Xml, ReadsUnfinishedUploads) {
   EXPECT_EQ(page->next_upload_id_marker, "m");
 }
 
+std::string rule(const std::string& days, const std::string& status = "Enabled") {
+  return "<Rule><ID>r</ID><Filter><Prefix/></Filter><Status>" + status +
+         "</Status><AbortIncompleteMultipartUpload><DaysAfterInitiation>" + days +
+         "</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>";
+}
+
+std::string rules_body(const std::string& rules) {
+  return kDeclaration +
+         "<LifecycleConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">" + rules +
+         "</LifecycleConfiguration>";
+}
+
+TEST(Xml, ReadsTheRuleThatAbortsUploadsFirst) {
+  const std::string expiry =
+      "<Rule><Status>Enabled</Status><NoncurrentVersionExpiration><NoncurrentDays>1"
+      "</NoncurrentDays></NoncurrentVersionExpiration></Rule>";
+  EXPECT_EQ(*parse_abort_rule(rules_body(expiry + rule("30") + rule("7") + rule("8"))), 7);
+  EXPECT_EQ(*parse_abort_rule(rules_body(rule("7") + rule("1", "Disabled"))), 7);
+  EXPECT_EQ(*parse_abort_rule(rules_body(rule("2147483647"))), 2'147'483'647);
+  for (const std::string& rules :
+       {std::string(), expiry, rule("7", "Disabled"), rule("7", ""), rule("none", "Disabled")}) {
+    const auto days = parse_abort_rule(rules_body(rules));
+    ASSERT_TRUE(days.ok()) << rules;
+    EXPECT_FALSE(days->has_value()) << rules;
+  }
+}
+
+TEST(Xml, RefusesRulesWithoutDays) {
+  for (const char* const days : {"", "0", "-1", "7.5", "7 ", "+7", "0x7", "seven", "2147483648",
+                                 "99999999999999999999999999", "<a>7</a>"}) {
+    EXPECT_FALSE(parse_abort_rule(rules_body(rule("7") + rule(days))).ok()) << days;
+  }
+  const std::string empty =
+      "<Rule><Status>Enabled</Status><AbortIncompleteMultipartUpload/></Rule>";
+  EXPECT_FALSE(parse_abort_rule(rules_body(empty)).ok());
+}
+
+TEST(Xml, RefusesWhatIsNoLifecycleConfiguration) {
+  EXPECT_FALSE(parse_abort_rule("<!DOCTYPE a [<!ENTITY d \"7\">]>" + rules_body(rule("&d;"))).ok());
+  EXPECT_FALSE(parse_abort_rule(list_body("")).ok()) << "a server that ignores ?lifecycle lists";
+  EXPECT_FALSE(parse_abort_rule("<LifecycleConfiguration>" + rule("7")).ok());
+  EXPECT_FALSE(parse_abort_rule("").ok());
+}
+
 TEST(Xml, ReadsResults) {
   EXPECT_EQ(*parse_created_upload("<InitiateMultipartUploadResult><UploadId>4_z</UploadId>"
                                   "</InitiateMultipartUploadResult>"),
