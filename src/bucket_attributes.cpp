@@ -54,6 +54,27 @@ StorageReport report_of_record(const ShadowRecord& record, const std::string& lo
   return report;
 }
 
+// Details may be of any bytes.
+std::string as_text(const Fields& json) {
+  return json.dump(-1, ' ', false, Fields::error_handler_t::replace);
+}
+
+// The files that can't go to B2 for a reason of their own. An attribute holds 64 KiB: of very many
+// only the first are listed.
+Fields list_of(const std::vector<Drain::Stuck>& files) {
+  constexpr std::size_t kMostText = 32ULL << 10U;
+  Fields list = Fields::array();
+  std::size_t text = 0;
+  for (const Drain::Stuck& file : files) {
+    Fields entry = to_failure_json(file.error);
+    entry["path"] = file.path.text();
+    text += as_text(entry).size();
+    if (text > kMostText) break;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
 }  // namespace
 
 Result<StorageReport> BucketFileSystem::report_of(const Path& path) {
@@ -109,7 +130,7 @@ BucketFileSystem::Pairs BucketFileSystem::root_attributes() {
   pairs.emplace_back("pending_files", std::to_string(waiting.files));
   pairs.emplace_back("pending_bytes", std::to_string(waiting.bytes));
   if (const auto error = service_.last_error()) {
-    pairs.emplace_back("last_error", to_failure_json(*error).dump());
+    pairs.emplace_back("last_error", as_text(to_failure_json(*error)));
   }
   return pairs;
 }
@@ -131,14 +152,10 @@ std::string BucketFileSystem::status_json() {
   status["shadow_bytes"] = shadow.bytes;
   status["hidden_keys"] = hidden_keys_.load();
   status["drained_files"] = drain_->drained_files();
-  Fields stuck = Fields::array();
-  for (const Drain::Stuck& file : drain_->stuck()) {
-    Fields entry = to_failure_json(file.error);
-    entry["path"] = file.path.text();
-    stuck.push_back(std::move(entry));
-  }
-  status["stuck"] = std::move(stuck);
-  return status.dump();
+  const auto stuck = drain_->stuck();
+  status["stuck_files"] = stuck.size();
+  status["stuck"] = list_of(stuck);
+  return as_text(status);
 }
 
 Result<BucketFileSystem::Pairs> BucketFileSystem::report_attributes(const Path& path) {

@@ -71,7 +71,11 @@ void Drain::stop() {
 std::vector<Drain::Stuck> Drain::stuck() {
   auto state = state_.lock();
   std::vector<Stuck> stuck;
-  for (const auto& [id, pause] : state->pauses) stuck.push_back({pause.path, pause.error});
+  for (const auto& [id, pause] : state->pauses) {
+    // A file that was replaced or deleted since waits for nothing.
+    const auto record = parts_.writer.shadow.find(pause.path);
+    if (record && record->id == id) stuck.push_back({pause.path, pause.error});
+  }
   return stuck;
 }
 
@@ -270,15 +274,6 @@ Result<Drain::Verdict> Drain::compare(const ShadowRecord& record,
   });
   if (is_as_seen || is_our_older || is_a_means || is_older || settings_.conflict == ConflictMode::ours) return Verdict::put;
   return settings_.conflict == ConflictMode::theirs ? Verdict::drop : Verdict::conflict;
-}
-
-Path Drain::conflict_path(const ShadowRecord& record) const {
-  // "2026-11-22 152003", without what other systems refuse in a name.
-  std::string date = to_rfc3339(record.stored_at).substr(0, 19);
-  date[10] = ' ';
-  date.erase(16, 1).erase(13, 1);
-  const std::string name = std::string(record.path.name()) + " (conflict " + date + ")";
-  return record.path.parent().child(name).value_or(record.path);
 }
 
 void Drain::log_conflict(const ShadowRecord& record, const Path& target, const ObjectInfo& there) {

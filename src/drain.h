@@ -108,7 +108,6 @@ class Drain : public std::enable_shared_from_this<Drain> {
   [[nodiscard]] static bool lost_bytes(const ShadowRecord& record, const Error& error);
   void note_loss(const ShadowRecord& record, const Error& error);
   void log_conflict(const ShadowRecord& record, const Path& target, const ObjectInfo& there);
-  [[nodiscard]] Path conflict_path(const ShadowRecord& record) const;
   void abort_orphans();
   Result<> abort_orphan(const LedgerEntry& entry);
 

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "src/utf8.h"
+
 namespace spillway {
 namespace {
 
@@ -378,6 +380,18 @@ Result<ShadowRecord> record_from(const Json& json) {
 }
 
 }  // namespace
+
+Path conflict_path(const ShadowRecord& record) {
+  // Without what other systems refuse in a name.
+  std::string date = to_rfc3339(record.stored_at).substr(0, 19);
+  date[10] = ' ';
+  date.erase(16, 1).erase(13, 1);
+  const std::string suffix = " (conflict " + date + ")";
+  std::string name(record.path.name().substr(0, kLongestName - suffix.size()));
+  // Not in the middle of a character.
+  while (!name.empty() && is_utf8(record.path.name()) && !is_utf8(name)) name.pop_back();
+  return record.path.parent().child(name + suffix).value_or(record.path);
+}
 
 BytePlace place_of(const ShadowRecord& record, std::uint64_t offset) {
   using Kind = BytePlace::Kind;

@@ -74,6 +74,10 @@ struct BytePlace {
 };
 [[nodiscard]] BytePlace place_of(const ShadowRecord& record, std::uint64_t offset);
 
+// Where the record's file goes when its own name has been taken by something else: "NAME (conflict
+// 2026-11-22 152003)" beside it, after the time at which it was stored. A long NAME loses its end.
+[[nodiscard]] Path conflict_path(const ShadowRecord& record);
+
 // Adds the ids under which B2 may hold uploads of this record and of the ones before it.
 inline void add_own_ids(const ShadowRecord& record, std::vector<std::string>& ids) {
   ids.insert(ids.end(), record.own_ids.begin(), record.own_ids.end());

@@ -4,6 +4,7 @@
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <filesystem>
@@ -65,6 +66,27 @@ nlohmann::ordered_json json_in(const Result<std::string>& text) {
   if (!text.ok()) return nullptr;
   auto parsed = nlohmann::ordered_json::parse(*text, nullptr, false);
   return parsed.is_discarded() ? nlohmann::ordered_json(nullptr) : parsed;
+}
+
+// What the daemon says of its shadow; one that does not serve that is taken by what is pending.
+void add_shadow_counters(MountState& state) {
+  const bool served = state.status.is_object();
+  const auto number = [&](const char* name, std::uint64_t otherwise) {
+    return served ? state.status.value(name, otherwise) : otherwise;
+  };
+  state.shadow_files = number("shadow_files", state.pending_files);
+  state.shadow_bytes = number("shadow_bytes", state.pending_bytes);
+  state.drained_files = number("drained_files", 0);
+  if (served && state.status.contains("stuck")) {
+    for (const auto& file : state.status["stuck"]) {
+      state.stuck.push_back({file.value("path", ""), failure_in(file)});
+    }
+  }
+  state.stuck_files = std::max<std::uint64_t>(number("stuck_files", 0), state.stuck.size());
+}
+
+bool is_gone(const Error& error) {
+  return error.system_errno == ENOTCONN || error.system_errno == ECONNABORTED;
 }
 
 }  // namespace
@@ -131,7 +153,54 @@ Result<MountState> read_mount_state(const MountPoint& mount) {
   state.pending_bytes = number_in(read_attribute(mount.path, "user.b2.pending_bytes"));
   state.last_error = json_in(read_attribute(mount.path, "user.b2.last_error"));
   state.status = json_in(read_attribute(mount.path, "user.b2.status"));
+  add_shadow_counters(state);
   return state;
+}
+
+Failure failure_in(const nlohmann::ordered_json& json) {
+  const auto text = [&](const char* name) { return printable(json.value(name, std::string())); };
+  Failure failure{text("error_code"), text("detail"), ""};
+  const auto hints = json.find("hints");
+  if (hints != json.end() && !hints->empty() && hints->front().is_string()) {
+    failure.hint = printable(hints->front().get<std::string>());
+  }
+  return failure;
+}
+
+std::string to_text(const Failure& failure) {
+  std::string text = failure.error_code + ": " + failure.detail;
+  if (!failure.hint.empty()) text += "\n    hint: " + failure.hint;
+  return text;
+}
+
+std::string list_of_stuck(const MountPoint& mount, const MountState& state) {
+  std::string list;
+  for (const StuckFile& file : state.stuck) {
+    if (!list.empty()) list += '\n';
+    list += fmt::format("  {}: {}", printable(mount.path + "/" + file.path), to_text(file.failure));
+  }
+  const std::uint64_t more = state.stuck_files - state.stuck.size();
+  if (more > 0) list += fmt::format("\n  … and {} more", more);
+  return list;
+}
+
+Result<> ask_to_drain(const MountPoint& mount) {
+  if (setxattr(mount.path.c_str(), "user.b2.drain", "now", 3, 0) == 0) return {};
+  return fail_errno(errno, printable(mount.path));
+}
+
+std::string why_silent(const MountPoint& mount, const Error& error) {
+  const std::string place = printable(mount.path);
+  if (!mount_at(mount.path)) {
+    return place +
+           " was unmounted meanwhile; what is left in the shadow goes to B2 when the bucket is "
+           "mounted again";
+  }
+  if (!is_gone(error)) return "the mount does not answer: " + printable(error.detail);
+  return fmt::format(
+      "the daemon of {} has died; what it had told as stored is in B2 or in the shadow, and goes "
+      "on when the bucket is mounted again.\n  End the dead mount first: spillway umount '{}'",
+      place, place);
 }
 
 }  // namespace spillway::cli

@@ -1,6 +1,7 @@
 #include "src/cli/output.h"
 
 #include <spdlog/fmt/fmt.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -28,6 +29,12 @@ void append_escaped(std::string& out, std::string_view bytes) {
 std::size_t width_of(std::string_view text) {
   return static_cast<std::size_t>(std::ranges::count_if(
       text, [](char byte) { return (static_cast<unsigned char>(byte) & 0xc0U) != 0x80; }));
+}
+
+std::size_t columns_of_terminal() {
+  winsize size{};
+  if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return 80;
+  return size.ws_col;
 }
 
 void write_flushed(std::FILE* stream, std::string_view text) {
@@ -70,6 +77,13 @@ std::string readable_seconds(std::uint64_t seconds) {
   return fmt::format("{} d {} h", seconds / 86'400, seconds % 86'400 / 3600);
 }
 
+std::string progress_bar(std::uint64_t done, std::uint64_t of, std::size_t width) {
+  const double share = of == 0 ? 1 : static_cast<double>(done) / static_cast<double>(of);
+  const double filled = std::clamp(share, 0.0, 1.0) * static_cast<double>(width);
+  const auto full = static_cast<std::size_t>(filled);
+  return "[" + std::string(full, '#') + std::string(width - full, '-') + "]";
+}
+
 void print_line(std::string_view text) {
   write_flushed(stdout, std::string(text) + "\n");
 }
@@ -110,7 +124,23 @@ void Table::print() const {
 ProgressLine::ProgressLine() : terminal_(isatty(STDERR_FILENO) == 1) {}
 
 ProgressLine::~ProgressLine() {
+  wipe();
+}
+
+void ProgressLine::wipe() {
   if (shown_) write_flushed(stderr, "\r\x1b[K");
+  shown_ = false;
+}
+
+void ProgressLine::show(std::uint64_t done, std::uint64_t of, std::string_view text) {
+  constexpr std::size_t kWidest = 40;
+  constexpr std::size_t kNarrowest = 10;
+  const std::size_t taken = width_of(text) + 4;  // brackets, a blank, and no wrap at the end
+  const std::size_t columns = columns_of_terminal();
+  const std::size_t room = columns > taken ? columns - taken : 0;
+  const std::size_t width = std::min(room, kWidest);
+  if (width < kNarrowest) return show(text);
+  show(fmt::format("{} {}", progress_bar(done, of, width), text));
 }
 
 void ProgressLine::show(std::string_view text) {

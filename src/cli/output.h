@@ -38,6 +38,9 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
+// "[####----]", `width` columns between the brackets; full when there is nothing to do.
+[[nodiscard]] std::string progress_bar(std::uint64_t done, std::uint64_t of, std::size_t width);
+
 // One line on stderr that is written over; nothing at all where stderr is no terminal.
 class ProgressLine {
  public:
@@ -45,7 +48,12 @@ class ProgressLine {
   ProgressLine(const ProgressLine&) = delete;
   ProgressLine& operator=(const ProgressLine&) = delete;
   ~ProgressLine();  // wipes the line
+  [[nodiscard]] bool is_seen() const { return terminal_; }
   void show(std::string_view text);
+  // A bar, and the text beside it.
+  void show(std::uint64_t done, std::uint64_t of, std::string_view text);
+  // Before anything else is printed.
+  void wipe();
 
  private:
   bool terminal_;

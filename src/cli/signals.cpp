@@ -74,6 +74,13 @@ void hold_signals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+bool is_asked_to_end() {
+  sigset_t waiting;
+  if (sigpending(&waiting) != 0) return false;
+  return sigismember(&waiting, SIGINT) == 1 || sigismember(&waiting, SIGTERM) == 1 ||
+         sigismember(&waiting, SIGHUP) == 1;
+}
+
 std::unique_ptr<SignalWatch> watch_signals(SignalActions actions, Executor& executor) {
   return std::make_unique<Watch>(std::move(actions), executor);
 }

@@ -12,6 +12,10 @@ namespace spillway::cli {
 // SIGPIPE is ignored. Call it before any thread is started.
 void hold_signals();
 
+// Whether one of them is waiting, for a command that has no watch and ends in order at the next
+// good moment.
+[[nodiscard]] bool is_asked_to_end();
+
 class SignalWatch {
  public:
   // Returns once no call is under way, and none will come.

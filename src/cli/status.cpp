@@ -69,8 +69,15 @@ void print_text(const MountPoint& mount, const MountState& state) {
     table.add({"last error", as_text(state.last_error.value("error_code", Json("")))});
     table.add({"", as_text(state.last_error.value("detail", Json("")))});
   }
-  if (state.status.is_object()) add_rows(table, "", state.status);
+  if (state.status.is_object()) {
+    Json counters = state.status;
+    counters.erase("stuck");
+    add_rows(table, "", counters);
+  }
   table.print();
+  if (state.stuck_files == 0) return;
+  print_line("files that can't go to B2 for a reason of their own, and are tried again apart:");
+  print_line(list_of_stuck(mount, state));
 }
 
 ExitCode show(const Request& request, const MountPoint& mount) {

@@ -257,5 +257,24 @@ TEST(ShadowRecord, RefusesWhatCantBe) {
   expect_refused(with(record, "\"size\":10", "\"size\":10.5"));
 }
 
+TEST(ShadowRecord, ConflictIsBesideTheFile) {
+  ShadowRecord record;
+  record.stored_at = WallTime(std::chrono::seconds(1'795'360'803));
+  record.path = *Path::parse("a/b.txt");
+  EXPECT_EQ(conflict_path(record).text(), "a/b.txt (conflict 2026-11-22 152003)");
+}
+
+// A name that has no room for the suffix must not fall back to the one that is taken.
+TEST(ShadowRecord, ConflictOfALongNameIsAnotherName) {
+  ShadowRecord record;
+  record.stored_at = WallTime(std::chrono::seconds(1'795'360'803));
+  std::string name = "x";
+  while (name.size() + 2 <= kLongestName) name += "é";
+  record.path = *Path::parse("a/" + name);
+  const Path conflict = conflict_path(record);
+  EXPECT_TRUE(check_creatable(conflict).ok());
+  EXPECT_TRUE(conflict.text().ends_with("é (conflict 2026-11-22 152003)")) << conflict.text();
+}
+
 }  // namespace
 }  // namespace spillway
