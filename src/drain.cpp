@@ -161,7 +161,7 @@ bool Drain::lost_bytes(const ShadowRecord& record, const Error& error) {
 
 // An outage pauses everything by the breaker; any other failure pauses this file alone.
 void Drain::report_failure(const ShadowRecord& record, const Error& error) {
-  if (means_outage(error.code)) return;
+  if (means_outage(error.code) || error.code == ErrorCode::interrupted) return;
   const bool is_lost = lost_bytes(record, error);
   bool is_first = false;
   bool was_lost = false;
