@@ -163,28 +163,34 @@ bool Drain::lost_bytes(const ShadowRecord& record, const Error& error) {
 void Drain::report_failure(const ShadowRecord& record, const Error& error) {
   if (means_outage(error.code) || error.code == ErrorCode::interrupted) return;
   const bool is_lost = lost_bytes(record, error);
+  const bool was_lost = lost_bytes(record, record.reason);
+  const Error told = is_lost ? as_loss(error) : error;
   bool is_first = false;
-  bool was_lost = false;
   {
     auto state = state_.lock();
     Pause& pause = state->pauses[record.id];
     is_first = pause.length == Duration::zero();
-    was_lost = !is_first && lost_bytes(record, pause.error);
     pause.path = record.path;
-    pause.error = error;
+    pause.error = told;
     pause.length = is_first ? settings_.first_pause
                             : std::min(pause.length * 2, settings_.longest_pause);
     if (is_lost) pause.length = settings_.longest_pause;
     pause.until = parts_.writer.executor.clock().now() + pause.length;
   }
-  const bool is_news = is_first || (is_lost && !was_lost);
+  const bool is_news = is_lost ? !was_lost : is_first;
   if (!is_news) return;
-  Fields fields = to_failure_json(error);
+  Fields fields = to_failure_json(told);
   fields["path"] = record.path.text();
   fields["correlation_id"] = record.metadata.correlation_id;
   fields["location"] = parts_.writer.shadow.location_of(record);
-  if (is_lost) note_loss(record, error);
+  if (is_lost) note_loss(record, told);
   parts_.writer.log.event(Level::error, is_lost ? "head_lost" : "drain_stuck", std::move(fields));
+}
+
+Error Drain::as_loss(Error error) {
+  error.detail = "lost in B2: what B2 had acknowledged of this file is gone there (" + error.detail +
+                 "); the rest is kept here and is not published";
+  return error;
 }
 
 // Whoever asks for the file or its attributes is told; what is here of it stays.
@@ -192,9 +198,6 @@ void Drain::note_loss(const ShadowRecord& record, const Error& error) {
   ShadowRecord noted = parts_.writer.shadow.find(record.path).value_or(record);
   if (noted.id != record.id) return;
   noted.reason = error;
-  noted.reason.detail =
-      "lost in B2: what B2 had acknowledged of this file is gone there (" + error.detail +
-      "); the rest is kept here and is not published";
   parts_.writer.service.set_last_error(noted.reason);
   static_cast<void>(parts_.writer.shadow.update(noted));  // else the next mount finds it again
 }

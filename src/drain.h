@@ -106,6 +106,7 @@ class Drain : public std::enable_shared_from_this<Drain> {
   Result<> conclude(const ShadowRecord& record, const Path& target, RemoteFile remote);
   void report_failure(const ShadowRecord& record, const Error& error);
   [[nodiscard]] static bool lost_bytes(const ShadowRecord& record, const Error& error);
+  [[nodiscard]] static Error as_loss(Error error);
   void note_loss(const ShadowRecord& record, const Error& error);
   void log_conflict(const ShadowRecord& record, const Path& target, const ObjectInfo& there);
   void abort_orphans();

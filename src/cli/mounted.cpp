@@ -149,10 +149,11 @@ Result<MountState> read_mount_state(const MountPoint& mount) {
   MountState state;
   state.state = TRY(read_attribute(mount.path, "user.b2.state"));
   if (const auto bucket = read_attribute(mount.path, "user.b2.bucket")) state.bucket = *bucket;
-  state.pending_files = number_in(read_attribute(mount.path, "user.b2.pending_files"));
-  state.pending_bytes = number_in(read_attribute(mount.path, "user.b2.pending_bytes"));
+  // Not to be read is not 0: the mount may end while it is asked.
+  state.pending_files = number_in(TRY(read_attribute(mount.path, "user.b2.pending_files")));
+  state.pending_bytes = number_in(TRY(read_attribute(mount.path, "user.b2.pending_bytes")));
   state.last_error = json_in(read_attribute(mount.path, "user.b2.last_error"));
-  state.status = json_in(read_attribute(mount.path, "user.b2.status"));
+  state.status = json_in(TRY(read_attribute(mount.path, "user.b2.status")));
   add_shadow_counters(state);
   return state;
 }

@@ -2,8 +2,11 @@
 
 #include <curl/curl.h>
 
+#include <chrono>
 #include <csignal>
+#include <fstream>
 #include <stdexcept>
+#include <thread>
 #include <utility>
 
 #include "tests/support/certificate.h"
@@ -103,6 +106,14 @@ void B2Sim::kill() {
 
 void B2Sim::freeze() {
   process_->send_signal(SIGSTOP);
+  // It stops a moment after the signal was sent: "PID (NAME) T …".
+  const std::string stat = "/proc/" + std::to_string(process_->pid()) + "/stat";
+  for (int tries = 0; tries < 500; ++tries) {
+    std::string text;
+    std::getline(std::ifstream(stat), text);
+    if (text.find(") T ") != std::string::npos) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 void B2Sim::thaw() {

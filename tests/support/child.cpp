@@ -22,6 +22,7 @@ namespace {
 // In the copy, which must not run anything that the test has put up for its own end.
 [[noreturn]] void live(const std::function<void()>& work, int report, pid_t parent) {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::signal(SIGSEGV, SIG_DFL);  // a sanitizer would turn it into an exit
   if (::getppid() != parent) ::_exit(127);
   try {
     work();
