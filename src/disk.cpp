@@ -20,30 +20,13 @@
 #include <string_view>
 #include <utility>
 
+#include "src/descriptor.h"
+
 namespace spillway {
 namespace {
 
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
-
-class Descriptor {
- public:
-  explicit Descriptor(int number = -1) : number_(number) {}
-  Descriptor(Descriptor&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(number_, other.number_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (number_ >= 0) ::close(number_);
-  }
-  [[nodiscard]] int get() const { return number_; }
-  [[nodiscard]] bool valid() const { return number_ >= 0; }
-  [[nodiscard]] int release() { return std::exchange(number_, -1); }
-
- private:
-  int number_;
-};
 
 // No "..", although RESOLVE_BENEATH would allow one that stays inside: a name of ours has none.
 bool is_plain_name(std::string_view name) {
@@ -193,7 +176,7 @@ Result<Descriptor> LocalDisk::open_at(const std::string& name, int flags, std::s
   if (!is_plain_name(name)) return failed(EINVAL, verb, name);
   const bool creates = (flags & O_CREAT) != 0;
   Descriptor opened(open_beneath(root_.get(), name, flags, creates ? kFileMode : mode_t{0}));
-  if (!opened.valid()) return failed(errno, verb, name);
+  if (!opened.is_open()) return failed(errno, verb, name);
   return opened;
 }
 
@@ -201,7 +184,7 @@ Result<Descriptor> LocalDisk::open_directory(const std::string& name, int flags,
                                              std::string_view verb) {
   if (!name.empty()) return open_at(name, flags | O_DIRECTORY, verb);
   Descriptor opened(open_beneath(root_.get(), ".", flags | O_DIRECTORY, 0));
-  if (!opened.valid()) return failed(errno, verb, name);
+  if (!opened.is_open()) return failed(errno, verb, name);
   return opened;
 }
 
@@ -375,10 +358,10 @@ Result<std::string> absolute_root(const std::string& root) {
 Result<std::unique_ptr<Disk>> open_disk(const std::string& root) {
   std::string path = TRY(absolute_root(root));
   Descriptor opened(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!opened.valid() && (errno == ENOTDIR || errno == ELOOP)) {
+  if (!opened.is_open() && (errno == ENOTDIR || errno == ELOOP)) {
     return fail_errno(errno, fmt::format("{} must be a directory, not a symlink to one", path));
   }
-  if (!opened.valid()) return failed(errno, "open directory", path);
+  if (!opened.is_open()) return failed(errno, "open directory", path);
   TRY(check_root(opened.get(), path));
   return std::make_unique<LocalDisk>(std::move(opened), std::move(path));
 }

@@ -16,6 +16,7 @@
 #include "s3/hash.h"
 #include "src/cli/handover.h"
 #include "src/cli/output.h"
+#include "src/descriptor.h"
 
 namespace spillway::cli {
 namespace {
@@ -81,13 +82,10 @@ Result<> make_private_directory(const fs::path& directory) {
 
 // EACCES: somebody else's directory, who did not make it just now.
 Result<> sync_names_in(const fs::path& directory) {
-  const int descriptor = open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0 && errno == EACCES) return {};
-  const int synced = descriptor < 0 ? -1 : fsync(descriptor);
-  const int system_errno = errno;
-  if (descriptor >= 0) close(descriptor);
-  if (synced == 0) return {};
-  return fail_errno(system_errno, "sync " + printable(directory.string()));
+  const Descriptor opened(open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!opened.is_open() && errno == EACCES) return {};
+  if (opened.is_open() && fsync(opened.get()) == 0) return {};
+  return fail_errno(errno, "sync " + printable(directory.string()));
 }
 
 // What is durable in a directory is lost all the same with the directory's own name. All names up

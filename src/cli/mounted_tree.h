@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
-#include "src/cli/descriptor.h"
 #include "src/clock.h"
+#include "src/descriptor.h"
 #include "src/disk.h"
 #include "src/metadata.h"
 #include "src/path.h"

@@ -9,7 +9,7 @@ class LifecycleRuleContract : public ContractTest {
   void SetUp() override {
     ContractTest::SetUp();
     if (IsSkipped() || HasFatalFailure()) return;
-    if (!set_abort_rule(0)) GTEST_SKIP() << "a lifecycle rule can't be made on this server";
+    if (!set_abort_rule(0)) GTEST_SKIP() << "this test has no way to give the bucket of this server a lifecycle rule";
   }
 };
 

@@ -146,7 +146,7 @@ TEST_F(Commands, DocumentsNameEveryOption) {
 class CommandsOnAMount : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 };
 

@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 class Divert : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   // Writes while B2 is not well, and expects what the user was promised of such a file.

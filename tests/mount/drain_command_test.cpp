@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 class DrainCommand : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   // Names and contents in the bucket, by what a reader without Spillway's help gets.

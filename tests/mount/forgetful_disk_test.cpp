@@ -23,7 +23,7 @@ namespace fs = std::filesystem;
 class ForgetfulDiskTest : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
     disk_ = std::make_unique<ForgetfulDisk>();
     ASSERT_EQ(mkdir(path("one").c_str(), 0700), 0);
     ASSERT_EQ(mkdir(path("two").c_str(), 0700), 0);

@@ -25,7 +25,7 @@ constexpr std::size_t kMiB = 1U << 20U;
 class KilledWriter : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   static MountOptions publishing() { return {.arguments = {"--part-size", "5MiB"}}; }

@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 class Lifecycle : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
   static Command command(std::vector<std::string> arguments) {
     return {.arguments = std::move(arguments),

@@ -118,7 +118,7 @@ std::uint64_t first_seed() {
 class PowerLoss : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   static constexpr std::uint64_t kStrictLoss = 0;

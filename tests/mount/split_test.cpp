@@ -33,7 +33,7 @@ constexpr off_t kInShadow = 11 * kMiB;
 class Split : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   static MountOptions options(std::vector<std::string> more = {}) {

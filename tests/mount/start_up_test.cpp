@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 class StartUpTable : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   // `spillway mount` where B2 is expected to refuse: it must return by itself.

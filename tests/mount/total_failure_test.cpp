@@ -16,7 +16,7 @@ namespace {
 class TotalFailure : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   static void expect_structured(const Mounted& mounted, const std::string& error_code) {

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 class Tree : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
     for (int directory = 0; directory < 3; ++directory) {
       const fs::path place = source_ / ("d" + std::to_string(directory));
       fs::create_directories(place / "below");

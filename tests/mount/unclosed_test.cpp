@@ -26,7 +26,7 @@ constexpr std::size_t kMiB = 1U << 20U;
 class Unclosed : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   static MountOptions hurried() {

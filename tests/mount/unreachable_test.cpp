@@ -24,7 +24,7 @@ using Json = nlohmann::json;
 class Unreachable : public testing::Test {
  protected:
   void SetUp() override {
-    if (!can_mount()) GTEST_SKIP() << "there is no /dev/fuse";
+    if (!can_mount()) GTEST_SKIP() << "/dev/fuse is not there, or not for this user";
   }
 
   static Finished tool(std::vector<std::string> arguments) {

@@ -155,8 +155,9 @@ TEST_F(BufferPoolTest, ServesALargeRequestBeforeSmallOnesThatCameLater) {
     large_was_served = true;
   });
   await_waiting(1);
+  // It would fit at once, but not beside the large one: that one has gone when it is served.
   std::jthread small([&] {
-    const Buffer buffer = pool_.take(1);
+    const Buffer buffer = pool_.take(3 * kMiB);
     EXPECT_TRUE(large_was_served);
   });
   await_waiting(2);

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace spillway::cli {
+namespace spillway {
 
 class Descriptor {
  public:
@@ -20,6 +20,8 @@ class Descriptor {
   }
   [[nodiscard]] int get() const { return number_; }
   [[nodiscard]] bool is_open() const { return number_ >= 0; }
+  // It is closed by somebody else from here on.
+  [[nodiscard]] int release() { return std::exchange(number_, -1); }
   // For whom the answer of close(2) matters: 0, or -1 with errno.
   [[nodiscard]] int close() { return ::close(std::exchange(number_, -1)); }
 
@@ -27,4 +29,4 @@ class Descriptor {
   int number_;
 };
 
-}  // namespace spillway::cli
+}  // namespace spillway
