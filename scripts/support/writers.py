@@ -125,8 +125,10 @@ class Writer:
         began = time.time()
         status, output = self.execute(command, killed_after)
         done = self.count([path], f"cp of {size_of(pieces)} bytes", began, status, output, size_of(pieces))
-        if done:
+        if done and pieces:
             self.promises.acknowledge(path, whole(pieces))
+        elif done:  # without bytes: stored a moment after its close, see docs/reliability.md
+            self.promises.allow(path, EMPTY)
         elif status == -signal.SIGKILL:  # as far as it came, as on a disk
             self.promises.allow(path, any_prefix(pieces))
         else:
