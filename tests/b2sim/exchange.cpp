@@ -89,6 +89,8 @@ void Exchange::pause(std::chrono::milliseconds time) const {
   std::condition_variable_any never;
   std::unique_lock lock(mutex);
   never.wait_for(lock, stop_, time, [] { return false; });
+  // What a slow line had not delivered yet is lost with a client that went away.
+  if (transport_.is_closed()) throw Disconnected();
 }
 
 std::size_t Exchange::stride(std::size_t wanted) const {

@@ -86,6 +86,11 @@ class StreamTransport : public Transport {
     ::connect(socket_of(stream_).native_handle(), &nowhere, sizeof nowhere);
   }
 
+  bool is_closed() const noexcept override {
+    pollfd state{socket_of(stream_).native_handle(), POLLRDHUP, 0};
+    return ::poll(&state, 1, 0) > 0;
+  }
+
   void finish() noexcept override {
     error_code ignored;
     Socket& socket = socket_of(stream_);

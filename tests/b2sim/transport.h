@@ -7,7 +7,7 @@
 
 namespace b2sim {
 
-// One thread at a time. Every method but reset() throws Disconnected when the other side is gone.
+// One thread at a time. Every method that can fail throws Disconnected when the other side is gone.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -18,6 +18,8 @@ class Transport {
   virtual void write_file(int descriptor, std::uint64_t offset, std::uint64_t size) = 0;
   // Ends the connection abruptly: the other side sees a reset.
   virtual void reset() noexcept = 0;
+  // The other side has closed: what it sent before may still be there to read.
+  [[nodiscard]] virtual bool is_closed() const noexcept = 0;
   // Says that nothing more is written, and reads on for a moment, so that an answer sent before
   // the end of the request is not lost with the connection.
   virtual void finish() noexcept = 0;
