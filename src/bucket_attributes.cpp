@@ -110,7 +110,7 @@ Result<StorageReport> BucketFileSystem::report_of(const Path& path) {
 BucketFileSystem::Pending BucketFileSystem::pending() {
   Pending pending;
   const ShadowUsage usage = parts_.shadow.usage();
-  pending.files = usage.files;
+  pending.files = usage.files + parts_.shadow.waiting_metadata().size();
   pending.bytes = usage.bytes;
   auto files = open_files_.lock();
   for (const auto& [path, file] : *files) {
@@ -151,6 +151,7 @@ std::string BucketFileSystem::status_json() {
   status["shadow_files"] = shadow.files;
   status["shadow_bytes"] = shadow.bytes;
   status["hidden_keys"] = hidden_keys_.load();
+  status["metadata_changes"] = parts_.shadow.waiting_metadata().size();
   status["drained_files"] = drain_->drained_files();
   const auto stuck = drain_->stuck();
   status["stuck_files"] = stuck.size();
@@ -200,7 +201,10 @@ Result<std::vector<std::string>> BucketFileSystem::list_xattrs(const Path& path)
 Result<> BucketFileSystem::set_xattr(const Path& path, const std::string& name,
                                      const std::string& value, XattrMode mode) {
   // Copies between mounts bring ours along: accepted, and ignored.
-  if (path.is_root() && name == kDrainCommand) drain_->kick();
+  if (path.is_root() && name == kDrainCommand) {
+    drain_->kick();
+    parts_.executor.submit([this] { static_cast<void>(send_metadata_within(Path())); });
+  }
   if (is_own(name)) return {};
   TRY(check_xattr_name(name));
   const Metadata before = TRY(metadata_of(path));
@@ -250,10 +254,8 @@ void BucketFileSystem::set_unclosed_aside(const FilePointer& file) {
                    std::move(fields));
 }
 
-void BucketFileSystem::shut_down(Duration limit) {
-  is_shutting_down_ = true;
-  kernel_cache_ = nullptr;
-  const Instant deadline = parts_.executor.clock().now() + limit;
+// What was closed goes to B2, or at the deadline to the shadow; what was not is set aside.
+void BucketFileSystem::end_files(Instant deadline) {
   std::vector<FilePointer> waiting;
   {
     auto files = open_files_.lock();
@@ -273,18 +275,43 @@ void BucketFileSystem::shut_down(Duration limit) {
     });
   }
   auto count = left.lock();
-  if (!count.wait_until(deadline, [&] { return *count == 0; })) {
-    Error late;
-    late.code = ErrorCode::timeout;
-    late.detail = "the mount ended before B2 had taken the file (--shutdown-timeout)";
-    count.unlocked([&] {
-      for (const FilePointer& file : waiting) {
-        const auto writer = file->state.lock()->writer;
-        if (writer) writer->give_up(late);
-      }
+  if (count.wait_until(deadline, [&] { return *count == 0; })) return;
+  Error late;
+  late.code = ErrorCode::timeout;
+  late.detail = "the mount ended before B2 had taken the file (--shutdown-timeout)";
+  count.unlocked([&] {
+    for (const FilePointer& file : waiting) {
+      const auto writer = file->state.lock()->writer;
+      if (writer) writer->give_up(late);
+    }
+  });
+  count.wait([&] { return *count == 0; });
+}
+
+// Changes of metadata that don't come to B2 in time stay in the journal.
+void BucketFileSystem::end_metadata_waits(Instant deadline) {
+  const auto changes = parts_.shadow.waiting_metadata();
+  Guarded<std::size_t> left(parts_.executor, changes.size());
+  for (const MetadataChange& change : changes) {
+    parts_.executor.submit([this, path = change.path, &left] {
+      static_cast<void>(send_metadata(path));
+      auto count = left.lock();
+      --*count;
+      count.notify_all();
     });
-    count.wait([&] { return *count == 0; });
   }
+  auto count = left.lock();
+  if (count.wait_until(deadline, [&] { return *count == 0; })) return;
+  count.unlocked([&] { requests_.cancel(); });
+  count.wait([&] { return *count == 0; });
+}
+
+void BucketFileSystem::shut_down(Duration limit) {
+  is_shutting_down_ = true;
+  kernel_cache_ = nullptr;
+  const Instant deadline = parts_.executor.clock().now() + limit;
+  end_files(deadline);
+  end_metadata_waits(deadline);
   drain_->stop();
   requests_.cancel();
 }

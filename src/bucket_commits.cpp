@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "src/bucket_file_system.h"
-#include "src/server_copy.h"
 
 namespace spillway {
 namespace {
@@ -20,6 +19,13 @@ bool needs_metadata(const Metadata& wanted, const Metadata& sent, bool mtime_was
   expected.sha256 = sent.sha256;
   if (!mtime_was_set) expected.mtime = sent.mtime;
   return expected != sent;
+}
+
+// Which upload stored the bytes, and what they are, is no matter of the caller's.
+Metadata with_identity(Metadata metadata, const Metadata& stored) {
+  metadata.correlation_id = stored.correlation_id;
+  metadata.sha256 = stored.sha256;
+  return metadata;
 }
 
 Error left_behind() {
@@ -46,11 +52,17 @@ CommitRequest BucketFileSystem::describe(OpenFile& file) {
 }
 
 Result<> BucketFileSystem::commit(const FilePointer& file) {
-  // A rename may be under way: the name is read again once its lock is ours.
+  const auto held = take_name_of(*file);
+  const Path path = file->state.lock()->path;
+  return commit_named(file, path);
+}
+
+// A rename may be under way: the name is read again once its lock is ours.
+PathLocks::Held BucketFileSystem::take_name_of(OpenFile& file) {
   for (;;) {
-    const Path path = file->state.lock()->path;
-    const auto held = path_locks_.take(path);
-    if (file->state.lock()->path == path) return commit_named(file, path);
+    const Path path = file.state.lock()->path;
+    auto held = path_locks_.take(path);
+    if (file.state.lock()->path == path) return held;
   }
 }
 
@@ -61,7 +73,6 @@ Result<> BucketFileSystem::commit_named(const FilePointer& file, const Path& pat
   if (file->state.lock()->is_unlinked) return {};
   CommitRequest request = describe(*file);
   request.path = path;
-  file->state.lock()->metadata_changed = false;
   // What lies under the name now may be a renamed file's only whole copy: it is not covered unseen.
   if (const auto found = drain_->find_finished(path); !found.ok()) request.refused = found.error();
   if (request.seen == Seen::doubtful && !request.refused) request.refused = left_behind();
@@ -75,13 +86,24 @@ Result<> BucketFileSystem::settle(const FilePointer& file, const CommitRequest& 
                               const CommitResult& result) {
   const Path& path = request.path;
   const StorageReport& report = result.report;
-  if (result.record) {
+  // A caller may have changed it while its bytes were on their way.
+  const auto [wanted, mtime_was_set] = [&] {
     auto state = file->state.lock();
-    state->local = result.record;
+    return std::pair(state->metadata, state->mtime_was_set);
+  }();
+  forget_waiting_metadata(path);
+  if (result.record) {
+    ShadowRecord record = *result.record;
+    if (needs_metadata(wanted, record.metadata, mtime_was_set)) {
+      record.metadata = with_identity(wanted, record.metadata);
+      static_cast<void>(parts_.shadow.update(record));
+    }
+    auto state = file->state.lock();
+    state->local = record;
     state->remote.reset();
     state->reader.reset();
     state->local_data.reset();
-    state->stored_size = result.record->size;
+    state->stored_size = record.size;
     state->report = report;
     return {};
   }
@@ -96,15 +118,20 @@ Result<> BucketFileSystem::settle(const FilePointer& file, const CommitRequest& 
   remote.is_first_version = request.seen == Seen::absent && result.went_smoothly &&
                             parts_.shadow.begun_as(path).empty();
   TRY(remove_older(path));
-  const bool mtime_was_set = file->state.lock()->mtime_was_set;
   catalog_->file_stored(path, remote);
-  if (needs_metadata(request.metadata, result.metadata, mtime_was_set)) {
-    auto updated = store_metadata(path, remote, request.metadata);
-    if (updated.ok()) remote = std::move(updated).value();
+  if (needs_metadata(wanted, result.metadata, mtime_was_set)) {
+    auto updated = store_metadata(path, remote, wanted);
+    if (updated.ok()) {
+      remove_version(path.text(), remote.version_id);
+      remote = std::move(updated).value();
+    } else {
+      const Metadata metadata = with_identity(wanted, remote.metadata);
+      TRY(put_off_metadata({path, metadata, version_of(path, remote), now()}));
+    }
   }
   auto state = file->state.lock();
   state->local.reset();
-  state->remote = RemoteVersion{path.text(), remote.version_id, remote.etag, remote.size};
+  state->remote = version_of(path, remote);
   state->stored_size = remote.size;
   state->reader.reset();
   state->local_data.reset();
@@ -180,108 +207,6 @@ Result<> BucketFileSystem::end_hold(const FilePointer& file) {
   file->state.lock()->is_held = false;
   drop_if_unused(file);
   return done;
-}
-
-// --- metadata of what is stored already
-
-Result<RemoteFile> BucketFileSystem::store_metadata(const Path& path, const RemoteFile& remote,
-                                                    const Metadata& metadata) {
-  RemoteFile updated = remote;
-  updated.metadata = metadata;
-  updated.metadata.correlation_id = remote.metadata.correlation_id;
-  updated.metadata.sha256 = remote.metadata.sha256;
-  CopyRequest copy;
-  copy.source = path.text();
-  copy.source_version = remote.version_id;
-  copy.destination = path.text();
-  copy.metadata = to_map(updated.metadata);
-  copy.content_type = remote.content_type;
-  const auto copied = server_copy(requests_, parts_.shadow, copy, remote.size);
-  if (!copied.ok()) {
-    if (copied.error().cause == Cause::ambiguous) catalog_->file_in_doubt(path);
-    return fail(copied.error());
-  }
-  const StoredObject& stored = *copied;
-  updated.is_first_version = false;
-  updated.etag = stored.etag;
-  updated.version_id = stored.version_id;
-  updated.last_modified = stored.date == WallTime{} ? now() : stored.date;
-  if (updated.history) {
-    updated.history->etag = stored.etag;
-    updated.history->version_id = stored.version_id;
-    updated.history->mtime = metadata.mtime;
-  }
-  catalog_->file_stored(path, updated);
-  if (!remote.version_id.empty() && remote.version_id != stored.version_id) {
-    // The version was made superfluous by us, not by the user.
-    static_cast<void>(requests_.name([&](ObjectStore& store, const CallOptions& options) {
-      return store.delete_object(path.text(), remote.version_id, options);
-    }));
-  }
-  return updated;
-}
-
-Result<> BucketFileSystem::change_metadata(const Path& path, FileHandle* handle,
-                                           const std::function<Result<>(Metadata&)>& change) {
-  const FilePointer file = handle != nullptr ? handle->file : find_open(path);
-  if (file) {
-    auto state = file->state.lock();
-    // Folded into the commit that is still to come.
-    if (state->is_unlinked || (state->writer && state->writer->is_dirty())) {
-      TRY(change(state->metadata));
-      state->changed_at = now();
-      return {};
-    }
-  }
-  const Path current = file ? file->state.lock()->path : path;
-  const auto held = path_locks_.take(current);
-  Found found = TRY(find_existing(current));
-  if (found.open) {
-    // What is stored is changed; the open file's own copy of its metadata follows below.
-    found.local = parts_.shadow.find(current);
-    const auto remembered = found.local ? std::nullopt : catalog_->recall(current);
-    if (remembered) found.remote = remembered->file;
-  }
-  TRY(change_stored_metadata(current, found, change));
-  if (found.open) {
-    auto state = found.open->state.lock();
-    TRY(change(state->metadata));
-    state->changed_at = now();
-    const auto entry = catalog_->recall(current);
-    if (!state->local && entry && entry->file) {
-      state->remote = RemoteVersion{current.text(), entry->file->version_id, entry->file->etag,
-                                    entry->file->size};
-      state->reader.reset();
-      if (state->writer) state->writer->rebase(*state->remote);
-    }
-  }
-  return {};
-}
-
-Result<> BucketFileSystem::change_stored_metadata(
-    const Path& path, const Found& found, const std::function<Result<>(Metadata&)>& change) {
-  if (found.local) {
-    ShadowRecord record = *found.local;
-    TRY(change(record.metadata));
-    return parts_.shadow.update(record);
-  }
-  if (found.is_directory) {
-    Metadata metadata = found.directory;
-    const Metadata before = metadata;
-    metadata.kind = FileKind::directory;
-    TRY(change(metadata));
-    if (path.is_root() || metadata == before) return {};
-    const auto outage = service_.outage();
-    Result<> stored = outage ? Result<>(fail(*outage)) : store_directory(path, metadata);
-    if (stored.ok() || !means_outage(stored.error().code)) return stored;
-    return keep_directory_locally(path, metadata, stored.error(), found);
-  }
-  if (!found.remote) return fail(ErrorCode::not_found, path.text());
-  Metadata metadata = found.remote->metadata;
-  TRY(change(metadata));
-  if (metadata == found.remote->metadata) return {};
-  TRY(store_metadata(path, *found.remote, metadata));
-  return {};
 }
 
 // A symlink, FIFO or socket: one small object, through the same door as every file.

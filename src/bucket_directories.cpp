@@ -107,8 +107,9 @@ void BucketFileSystem::fill_attributes(const Path& directory, DirectoryEntry& en
   Found found;
   found.local = parts_.shadow.find(*path);
   if (!found.local) {
-    const auto remembered = catalog_->recall(*path);
+    auto remembered = catalog_->recall(*path);
     if (!remembered) return;
+    show_waiting_metadata(*path, *remembered, found.changed_at);
     if (remembered->directory) {
       found.is_directory = true;
       found.directory = remembered->directory->metadata;
@@ -130,13 +131,16 @@ Result<> BucketFileSystem::store_directory(const Path& path, const Metadata& met
   put.key = path.prefix();
   put.content_type = "application/x-directory";
   put.metadata = to_map(metadata);
-  TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
-    return store.put_object(put, options);
-  }));
-  RemoteDirectory directory;
-  directory.has_marker = true;
-  directory.metadata = metadata;
-  catalog_->directory_stored(path, directory);
+  const auto known = catalog_->recall(path);
+  const StoredObject stored =
+      TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+        return store.put_object(put, options);
+      }));
+  catalog_->directory_stored(
+      path, {.has_marker = true, .marker_version = stored.version_id, .metadata = metadata});
+  if (known && known->directory && known->directory->marker_version != stored.version_id) {
+    remove_version(put.key, known->directory->marker_version);
+  }
   return {};
 }
 
@@ -158,7 +162,7 @@ Result<Attributes> BucketFileSystem::make_directory(const Path& path, std::uint3
   if (!stored.ok() && stored.error().code == ErrorCode::invalid_request) {
     // Servers that refuse "name/" objects: the directory is there for as long as this mount is, and
     // for good with its first file.
-    catalog_->directory_stored(path, RemoteDirectory{.has_marker = false, .metadata = metadata});
+    catalog_->directory_stored(path, {.has_marker = false, .marker_version = {}, .metadata = metadata});
   } else if (!stored.ok()) {
     TRY(keep_directory_locally(path, metadata, stored.error(), found));
   }
@@ -229,6 +233,7 @@ Result<> BucketFileSystem::remove_directory(const Path& path) {
     catalog_->directory_removed(path);
   }
   if (record) TRY(parts_.shadow.remove(record->id));
+  forget_waiting_metadata(path);
   keep_parent(path);
   return {};
 }
@@ -255,7 +260,8 @@ Result<> BucketFileSystem::sync_directory(const Path& path) {
     Result<> done = end_hold(file);
     if (first.ok() && !done.ok()) first = std::move(done);
   }
-  return first;
+  Result<> sent = send_metadata_within(path);
+  return first.ok() ? std::move(sent) : std::move(first);
 }
 
 }  // namespace spillway

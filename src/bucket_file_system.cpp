@@ -60,9 +60,12 @@ BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSetting
       path_locks_(jobs_),
       open_files_(jobs_),
       handles_(jobs_),
+      metadata_waits_(jobs_),
       drain_(make_drain()),
       started_(jobs_.clock().now()) {
-  if (settings.service.state != ServiceState::local_only) drain_->start();
+  if (settings.service.state == ServiceState::local_only) return;
+  drain_->start();
+  take_up_waiting_metadata();
 }
 
 BucketFileSystem::~BucketFileSystem() {
@@ -115,7 +118,7 @@ void BucketFileSystem::drained(const Path& path, const RemoteFile& remote) {
   state->local.reset();
   state->local_data.reset();
   state->reader.reset();
-  state->remote = RemoteVersion{path.text(), remote.version_id, remote.etag, remote.size};
+  state->remote = version_of(path, remote);
   state->seen = Seen::object;
   state->seen_etag = remote.etag;
   if (remote.history) state->report = *remote.history;
@@ -155,6 +158,7 @@ BucketFileSystem::Found BucketFileSystem::find(const Path& path) {
       found.doubt = std::move(asked).error();
       found.is_listed = catalog_->is_listed(path);
     }
+    if (entry) show_waiting_metadata(path, *entry, found.changed_at);
     if (entry && entry->directory) {
       found.is_directory = true;
       found.directory = entry->directory->metadata;
@@ -208,17 +212,22 @@ Attributes BucketFileSystem::attributes_of(OpenFile::State& state) {
 
 Attributes BucketFileSystem::attributes_of(const Path& path, const Found& found) {
   if (found.open) return attributes_of(*found.open->state.lock());
-  const WallTime start = WallTime(std::chrono::seconds(0));
+  Attributes attributes;
+  WallTime changed_at = found.changed_at;
   if (found.is_directory) {
     Metadata metadata = found.directory;
     metadata.kind = FileKind::directory;
-    return make_attributes(path, metadata, 0, start);
+    attributes = make_attributes(path, metadata, 0, WallTime(std::chrono::seconds(0)));
+  } else if (found.local) {
+    changed_at = found.local->stored_at;
+    attributes = make_attributes(path, found.local->metadata, found.local->size, changed_at);
+  } else {
+    changed_at = std::max(changed_at, found.remote->last_modified);
+    attributes = make_attributes(path, found.remote->metadata, found.remote->size,
+                                 found.remote->last_modified);
   }
-  if (found.local) {
-    return make_attributes(path, found.local->metadata, found.local->size, found.local->stored_at);
-  }
-  return make_attributes(path, found.remote->metadata, found.remote->size,
-                         found.remote->last_modified);
+  attributes.ctime = std::max(attributes.mtime, changed_at);
+  return attributes;
 }
 
 Result<Lookup> BucketFileSystem::lookup(const Path& path) {

@@ -85,6 +85,7 @@ class BucketFileSystem final : public FileSystem {
     std::optional<RemoteFile> remote;
     bool is_directory = false;
     Metadata directory;      // of a directory, where known
+    WallTime changed_at{};   // metadata that is on its way to B2
     Duration valid_for{};
     // B2 could not be asked: the answer is from what was known before.
     std::optional<Error> doubt;
@@ -118,11 +119,14 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] bool end_of_killed(const FilePointer& file);
   Result<std::size_t> read_stored(const FilePointer& file, std::uint64_t offset,
                                   std::span<std::byte> bytes);
+  Result<std::size_t> read_object(const FilePointer& file, const std::shared_ptr<Reader>& reader,
+                                  std::uint64_t offset, std::span<std::byte> bytes);
   Result<> truncate_unopened(const Path& path, std::uint64_t size, const Caller& caller);
   void wait_for_release(const FilePointer& file);
 
   // bucket_commits.cpp: making versions durable.
   Result<> commit(const FilePointer& file);
+  [[nodiscard]] PathLocks::Held take_name_of(OpenFile& file);
   Result<> commit_named(const FilePointer& file, const Path& path);
   Result<> settle(const FilePointer& file, const CommitRequest& request,
                   const CommitResult& result);
@@ -131,15 +135,37 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] bool hold(const FilePointer& file);
   Result<> end_hold(const FilePointer& file);
   void hold_ended(const FilePointer& file, std::uint64_t hold);
-  // Puts changed metadata on a stored object by a copy onto itself, and removes the version that
-  // this made superfluous.
-  Result<RemoteFile> store_metadata(const Path& path, const RemoteFile& remote,
-                                    const Metadata& metadata);
+  Result<> store_small(const Path& path, const Metadata& metadata, const std::string& body);
+
+  // bucket_metadata.cpp: changes of what is stored already, gathered before they go to B2.
+  struct MetadataWait {
+    Instant first{};
+    Instant last{};
+    Instant not_before{};
+    Duration pause{};  // after the failures so far
+  };
+  void show_waiting_metadata(const Path& path, RemoteEntry& entry, WallTime& changed_at);
   Result<> change_metadata(const Path& path, FileHandle* handle,
                            const std::function<Result<>(Metadata&)>& change);
+  [[nodiscard]] Result<Found> find_stored(const Path& path);
   Result<> change_stored_metadata(const Path& path, const Found& found,
                                   const std::function<Result<>(Metadata&)>& change);
-  Result<> store_small(const Path& path, const Metadata& metadata, const std::string& body);
+  Result<> put_off_metadata(const MetadataChange& change);
+  void metadata_changed(const Path& path);
+  void look_at_metadata(const Path& path, Instant when);
+  void send_when_due(const Path& path);
+  void tell_waiting(const Path& path, const Error& error);
+  Result<> send_metadata(const Path& path);
+  Result<> send_metadata_within(const Path& directory);
+  [[nodiscard]] Result<bool> still_holds(const MetadataChange& change);
+  Result<> send_change(const MetadataChange& change);
+  Result<> end_metadata_wait(const FilePointer& file);
+  void forget_waiting_metadata(const Path& path);
+  void take_up_waiting_metadata();
+  void version_replaced(OpenFile& file, const RemoteFile& stored);
+  Result<RemoteFile> store_metadata(const Path& path, const RemoteFile& remote,
+                                    const Metadata& metadata);
+  void remove_version(const Key& key, const VersionId& version);
 
   // bucket_names.cpp: renaming and removing. The callers hold the paths' locks.
   Result<> rename_file(const Path& from, const Path& to, const Found& source, const Found& target);
@@ -176,6 +202,8 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] std::string status_json();
   [[nodiscard]] Result<Metadata> metadata_of(const Path& path);
   void set_unclosed_aside(const FilePointer& file);
+  void end_files(Instant deadline);
+  void end_metadata_waits(Instant deadline);
   struct Pending {
     std::uint64_t files = 0;
     std::uint64_t bytes = 0;
@@ -200,6 +228,7 @@ class BucketFileSystem final : public FileSystem {
   Guarded<OpenFiles> open_files_;
   // Every handle that was not released: at an unmount the kernel may drop its last releases.
   Guarded<std::map<FileHandle*, std::unique_ptr<FileHandle>>> handles_;
+  Guarded<std::map<Path, MetadataWait>> metadata_waits_;
   std::shared_ptr<Drain> drain_;
   std::atomic<KernelCache*> kernel_cache_ = nullptr;
   std::atomic<bool> is_shutting_down_ = false;

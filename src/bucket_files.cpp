@@ -67,7 +67,7 @@ BucketFileSystem::FilePointer BucketFileSystem::open_found(const Path& path, con
     state->seen_etag = found.local->seen_etag;
   } else {
     const RemoteFile& remote = *found.remote;
-    state->remote = RemoteVersion{path.text(), remote.version_id, remote.etag, remote.size};
+    state->remote = version_of(path, remote);
     state->stored_size = remote.size;
     state->metadata = remote.metadata;
     if (!remote.content_type.empty()) state->content_type = remote.content_type;
@@ -218,7 +218,7 @@ Result<std::size_t> BucketFileSystem::read_stored(const FilePointer& file, std::
     reader = state->reader;
     data = state->local_data;
   }
-  if (!record) return reader ? reader->read(offset, bytes) : std::size_t{0};
+  if (!record) return read_object(file, reader, offset, bytes);
   std::size_t done = 0;
   while (done < bytes.size() && offset + done < record->size) {
     const std::uint64_t at = offset + done;
@@ -231,6 +231,17 @@ Result<std::size_t> BucketFileSystem::read_stored(const FilePointer& file, std::
     done += got;
   }
   return done;
+}
+
+// A version that got new metadata is replaced by another one with the same bytes, and goes.
+Result<std::size_t> BucketFileSystem::read_object(const FilePointer& file,
+                                                  const std::shared_ptr<Reader>& reader,
+                                                  std::uint64_t offset,
+                                                  std::span<std::byte> bytes) {
+  if (!reader) return 0;
+  auto got = reader->read(offset, bytes);
+  if (got.ok() || file->state.lock()->reader == reader) return got;
+  return read_stored(file, offset, bytes);
 }
 
 Result<> BucketFileSystem::write(FileHandle& handle, std::uint64_t offset,
@@ -270,15 +281,18 @@ Result<> BucketFileSystem::flush(FileHandle& handle, const Caller& caller) {
     const bool has_changed = handle.has_written || handle.flags.truncate;
     if (has_changed) state->metadata.writer_killed = caller.was_killed;
   }
+  if (caller.was_killed) return {};
   // A shell opens, dups and closes before the first byte: nothing of this handle's to publish yet.
-  if (!handle.has_written || caller.was_killed) return {};
+  if (!handle.has_written) return handle.flags.write ? end_metadata_wait(file) : Result<>{};
   if (hold(file)) return {};
-  return commit(file);
+  TRY(commit(file));
+  return end_metadata_wait(file);
 }
 
 Result<> BucketFileSystem::fsync(FileHandle& handle) {
   handle.file->state.lock()->may_be_held = false;
-  return commit(handle.file);
+  TRY(commit(handle.file));
+  return end_metadata_wait(handle.file);
 }
 
 void BucketFileSystem::release(FileHandle* handle) {

@@ -60,6 +60,7 @@ Result<> BucketFileSystem::unlink(const Path& path) {
   const Found found = TRY(find_existing(path));
   if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
   TRY(remove_committed(path));
+  forget_waiting_metadata(path);
   forget_open(path);
   keep_parent(path);
   return {};
@@ -115,9 +116,8 @@ Result<> BucketFileSystem::rename_file(const Path& from, const Path& to, const F
   if (!is_remote) {
     TRY(rename_local(*committed, to, target));
   } else {
-    const auto entry = TRY(catalog_->find(from));
-    if (!entry.file) return fail(ErrorCode::not_found, from.text());
-    TRY(rename_remote(from, to, *entry.file));
+    const Found stored = TRY(find_stored(from));
+    TRY(rename_remote(from, to, *stored.remote));
   }
   moved(from, to);
   return {};
@@ -302,6 +302,8 @@ Result<> BucketFileSystem::take_back_copy(const Path& from, const RemoteFile& so
 // The open files follow their names; a file that was open under the target has lost its name.
 void BucketFileSystem::moved(const Path& from, const Path& to) {
   forget_open(to);
+  forget_waiting_metadata(from);
+  forget_waiting_metadata(to);
   FilePointer file;
   {
     auto files = open_files_.lock();
@@ -321,8 +323,7 @@ void BucketFileSystem::moved(const Path& from, const Path& to) {
     state->report.location = parts_.shadow.location_of(*record);
     state->local_data.reset();
   } else if (entry && entry->file && state->remote) {
-    state->remote = RemoteVersion{to.text(), entry->file->version_id, entry->file->etag,
-                                  entry->file->size};
+    state->remote = version_of(to, *entry->file);
     state->report.location = to.text();
     state->reader.reset();
     if (state->writer) state->writer->rebase(*state->remote);

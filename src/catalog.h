@@ -35,9 +35,14 @@ struct RemoteFile {
   std::optional<StorageReport> history;
 };
 
+[[nodiscard]] inline RemoteVersion version_of(const Path& path, const RemoteFile& file) {
+  return {path.text(), file.version_id, file.etag, file.size};
+}
+
 struct RemoteDirectory {
   bool has_marker = false;  // a "name/" object exists
-  Metadata metadata;        // of the marker, where known
+  VersionId marker_version = {};  // of that object, where known
+  Metadata metadata;         // the same
 };
 
 // What is under a name. Both empty: nothing. When a key is both a file and a prefix the directory

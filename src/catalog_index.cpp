@@ -228,6 +228,7 @@ bool CatalogIndex::removed_since(const Key& key, Moment moment) {
 RemoteDirectory CatalogIndex::directory_of(const Directory* known) {
   if (known == nullptr) return {};
   return {.has_marker = known->marker.state == Marker::State::present,
+          .marker_version = known->marker.version_id,
           .metadata = known->marker.metadata.value_or(Metadata())};
 }
 

@@ -142,6 +142,7 @@ class CatalogIndex {
     enum class State : std::uint8_t { unknown, absent, present } state = State::unknown;
     std::optional<VersionIdentity> version;
     std::optional<Metadata> metadata;
+    VersionId version_id;  // that the metadata is of, where known
     [[nodiscard]] bool is_known() const { return state == State::absent || metadata.has_value(); }
   };
   struct Directory {

@@ -48,7 +48,10 @@ void CatalogIndex::set_marker(Marker& marker, const std::optional<VersionIdentit
   if (moment.order <= marker.as_of.order) return;
   const bool is_unchanged = version && marker.state == Marker::State::present &&
                             (!marker.version || is_same(*marker.version, *version));
-  if (!is_unchanged) marker.metadata.reset();
+  if (!is_unchanged) {
+    marker.metadata.reset();
+    marker.version_id.clear();
+  }
   marker.state = version ? Marker::State::present : Marker::State::absent;
   marker.version = version;
   marker.as_of = moment;
@@ -151,7 +154,9 @@ void CatalogIndex::add_marker_head(const Path& directory, const ObjectInfo* info
   } else if (!is_listed) {
     return;
   }
-  if (info != nullptr) marker.metadata = metadata_from(info->metadata);
+  if (info == nullptr) return;
+  marker.metadata = metadata_from(info->metadata);
+  marker.version_id = info->version_id;
   shrink();
 }
 
@@ -225,6 +230,7 @@ void CatalogIndex::directory_stored(const Path& path, const RemoteDirectory& dir
   marker.state = directory.has_marker ? Marker::State::present : Marker::State::absent;
   marker.version.reset();
   marker.metadata = directory.metadata;
+  marker.version_id = directory.marker_version;
   shrink();
 }
 

@@ -349,6 +349,7 @@ Result<RemoteFile> Drain::upload_directory(const ShadowRecord& record) {
       }));
   RemoteFile remote;
   remote.etag = stored.etag;
+  remote.version_id = stored.version_id;
   remote.metadata = record.metadata;
   return remote;
 }
@@ -413,7 +414,9 @@ Result<> Drain::conclude(const ShadowRecord& record, const Path& target, RemoteF
   history.writer_killed = record.metadata.writer_killed;
   remote.history = std::move(history);
   if (is_directory) {
-    parts_.catalog.directory_stored(record.path, {.has_marker = true, .metadata = record.metadata});
+    parts_.catalog.directory_stored(record.path, {.has_marker = true,
+                                                  .marker_version = remote.version_id,
+                                                  .metadata = record.metadata});
   } else {
     parts_.catalog.file_stored(target, remote);
   }

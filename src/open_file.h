@@ -29,7 +29,6 @@ struct OpenFile {
     Etag seen_etag;
     std::vector<std::string> own_ids;      // see ShadowRecord::own_ids
     WallTime changed_at{};        // of attributes: ctime
-    bool metadata_changed = false;  // by a caller, since the last commit: must reach B2
     bool mtime_was_set = false;     // by a caller: a commit does not move it
     bool is_unlinked = false;
     bool is_held = false;         // closed, and its commit waits for a rename

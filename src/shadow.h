@@ -7,6 +7,7 @@
 //   drafts/ID     bytes of files that are still being written
 //   journal/ID    one record a file (src/shadow_record.h), with a checksum; empty: not used yet
 //   ledger/ID     uploads of ours that B2 may hold unfinished
+//   metadata/ID   changes of metadata of what B2 has, on their way there
 //   lost+found/   damaged records and data without a record: set aside, never deleted
 //   lock, spillway.json   who holds it, and which endpoint and bucket it belongs to
 //
@@ -73,6 +74,14 @@ struct LedgerEntry {
   std::string unwanted_object = {};
 };
 
+// What chmod, chown, touch and setfattr made of a file or directory that is in B2.
+struct MetadataChange {
+  Path path;
+  Metadata metadata;      // all of it, as it is to be
+  RemoteVersion version;  // that it belongs to; of a directory without etag and version id
+  WallTime changed_at{};
+};
+
 class Shadow {
  public:
   virtual ~Shadow() = default;
@@ -128,6 +137,14 @@ class Shadow {
   // Uploads that wait to be aborted: left, of records that are gone, and of earlier runs; none that
   // a record names.
   [[nodiscard]] virtual std::vector<LedgerEntry> orphaned_uploads() const = 0;
+
+  // Changes of metadata that wait to go to B2, one a path: a newer one replaces the older one.
+  // note_metadata() is durable on return. forget_metadata() is not: what a crash brings back belongs
+  // to a version that is gone.
+  virtual Result<> note_metadata(const MetadataChange& change) = 0;
+  virtual Result<> forget_metadata(const Path& path) = 0;
+  [[nodiscard]] virtual std::optional<MetadataChange> waiting_metadata(const Path& path) const = 0;
+  [[nodiscard]] virtual std::vector<MetadataChange> waiting_metadata() const = 0;
 
   // Marks a clean end, so that the next start is not taken for one after a crash.
   virtual Result<> close_cleanly() = 0;

@@ -82,6 +82,19 @@ class OpensLate final : public DeferredShadow {
     if (shadow() == nullptr) return {};
     return shadow()->orphaned_uploads();
   }
+  Result<> note_metadata(const MetadataChange& change) override {
+    return TRY(open())->note_metadata(change);
+  }
+  Result<> forget_metadata(const Path& path) override {
+    return shadow() == nullptr ? Result<>() : shadow()->forget_metadata(path);
+  }
+  std::optional<MetadataChange> waiting_metadata(const Path& path) const override {
+    return shadow() == nullptr ? std::nullopt : shadow()->waiting_metadata(path);
+  }
+  std::vector<MetadataChange> waiting_metadata() const override {
+    if (shadow() == nullptr) return {};
+    return shadow()->waiting_metadata();
+  }
   Result<> close_cleanly() override {
     return shadow() == nullptr ? Result<>() : shadow()->close_cleanly();
   }

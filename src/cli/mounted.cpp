@@ -74,7 +74,8 @@ void add_shadow_counters(MountState& state) {
   const auto number = [&](const char* name, std::uint64_t otherwise) {
     return served ? state.status.value(name, otherwise) : otherwise;
   };
-  state.shadow_files = number("shadow_files", state.pending_files);
+  state.shadow_files =
+      served ? number("shadow_files", 0) + number("metadata_changes", 0) : state.pending_files;
   state.shadow_bytes = number("shadow_bytes", state.pending_bytes);
   state.drained_files = number("drained_files", 0);
   if (served && state.status.contains("stuck")) {
