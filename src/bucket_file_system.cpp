@@ -98,6 +98,9 @@ std::shared_ptr<Drain> BucketFileSystem::make_drain() {
                       .catalog = *catalog_,
                       .path_locks = path_locks_,
                       .is_being_written = [this](const Path& path) { return is_being_written(path); },
+                      .put_off_metadata = [this](const MetadataChange& change) {
+                        return put_off_metadata(change);
+                      },
                       .on_drained = [this](const Path& path,
                                            const RemoteFile& remote) { drained(path, remote); }},
                      settings);

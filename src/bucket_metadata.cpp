@@ -29,7 +29,7 @@ bool is_of(const MetadataChange& change, const RemoteFile& remote) {
 // The copy was made, and its answer was lost.
 bool is_made(const MetadataChange& change, const RemoteFile& remote) {
   return !is_of(change, remote) && change.version.size == remote.size &&
-         change.metadata == remote.metadata;
+         says_the_same(change.metadata, remote.metadata);
 }
 
 bool may_wait(const Error& error) {

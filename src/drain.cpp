@@ -17,6 +17,15 @@ CommitRequest request_of(const ShadowRecord& record, const Path& target) {
   return request;
 }
 
+// An upload in parts got its metadata when it began; the file may have been changed since.
+MetadataChange changed_metadata(const ShadowRecord& record, const Path& target,
+                                const RemoteFile& remote) {
+  MetadataChange change{target, record.metadata, version_of(target, remote), record.stored_at};
+  change.metadata.correlation_id = remote.metadata.correlation_id;
+  change.metadata.sha256 = remote.metadata.sha256;
+  return change;
+}
+
 }  // namespace
 
 std::shared_ptr<Drain> Drain::make(const DrainParts& parts, const DrainSettings& settings) {
@@ -419,6 +428,9 @@ Result<> Drain::conclude(const ShadowRecord& record, const Path& target, RemoteF
                                                   .metadata = record.metadata});
   } else {
     parts_.catalog.file_stored(target, remote);
+    if (!says_the_same(remote.metadata, record.metadata)) {
+      TRY(parts_.put_off_metadata(changed_metadata(record, target, remote)));
+    }
   }
   TRY(parts_.writer.shadow.remove(record.id));
   ++drained_;

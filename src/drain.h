@@ -27,6 +27,8 @@ struct DrainParts {
   PathLocks& path_locks;
   // Whether somebody writes the file just now: its own commit will replace what is in the shadow.
   std::function<bool(const Path&)> is_being_written;
+  // B2 has the file, but its metadata changed while it waited here: durable on return.
+  std::function<Result<>(const MetadataChange&)> put_off_metadata;
   // B2 has the file under `path` now, and the shadow no longer; called with the path's lock held.
   std::function<void(const Path&, const RemoteFile&)> on_drained;
 };

@@ -215,6 +215,15 @@ MetadataMap to_map(const Metadata& metadata) {
   return map;
 }
 
+bool says_the_same(const Metadata& one, const Metadata& other) {
+  const auto as_stored = [](Metadata metadata) {
+    metadata.correlation_id.clear();
+    metadata.sha256.clear();
+    return metadata_from(to_map(metadata));
+  };
+  return as_stored(one) == as_stored(other);
+}
+
 Metadata metadata_from(const MetadataMap& map) {
   Metadata metadata;
   std::size_t foreign = 0;

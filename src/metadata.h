@@ -43,6 +43,10 @@ struct Metadata {
 [[nodiscard]] MetadataMap to_map(const Metadata& metadata);
 [[nodiscard]] Metadata metadata_from(const MetadataMap& map);
 
+// Whether both say the same of a file once they are stored: which upload made it, and its hash, are
+// not compared.
+[[nodiscard]] bool says_the_same(const Metadata& one, const Metadata& other);
+
 // By the name's ending; "application/octet-stream" where it says nothing.
 [[nodiscard]] std::string content_type_for(std::string_view name);
 

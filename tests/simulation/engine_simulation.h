@@ -20,6 +20,7 @@
 
 #include "s3/hash.h"
 #include "src/engine.h"
+#include "tests/simulation/engine_plan.h"
 #include "tests/support/memory_disk.h"
 #include "tests/support/memory_store.h"
 #include "tests/support/seeded_executor.h"
@@ -30,44 +31,13 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 inline constexpr std::uint64_t kPart = 64;
+inline constexpr std::uint32_t kNewMode = 0644;
 // A file's content; nullopt: there is none.
 using Content = std::optional<std::string>;
 
 // What may be under a name: exactly one content once a call has returned ok, the old ones and the
 // new one after a call that failed or was interrupted.
 using Allowed = std::set<Content>;
-
-class CurrentClock final : public Clock {
- public:
-  Instant now() const override { return clock->now(); }
-  WallTime wall() const override { return clock->wall(); }
-  const Clock* clock = nullptr;
-};
-
-// Tells on stderr what the engine says, for who replays a seed.
-class TracingLog final : public Log {
- public:
-  void event(Level, std::string_view event, Fields fields) override {
-    constexpr auto kReplace = nlohmann::json::error_handler_t::replace;
-    std::fprintf(stderr, "         log %.*s %s\n", static_cast<int>(event.size()), event.data(),
-                 fields.dump(-1, ' ', false, kReplace).c_str());
-  }
-  void reopen() override {}
-};
-
-enum class Weather : std::uint8_t { fine, flaky, down };
-
-// The nth call of a kind, or every one from it on, fails; nothing else does, and nothing crashes.
-struct Plan {
-  std::optional<StoreVerb> verb = {};
-  std::optional<DiskCall> call = {};  // with B2 out for all
-  std::uint64_t nth = 1;
-  ErrorCode code = ErrorCode::network_error;
-  int system_errno = EIO;
-  // `unheard`: the call is carried out, and its answer is lost.
-  enum class Kind : std::uint8_t { refused, unheard } kind = Kind::refused;
-  bool for_ever = false;
-};
 
 class Simulation {
  public:
@@ -83,6 +53,7 @@ class Simulation {
     if (plan_ && plan_->call) weather_ = Weather::down;
     names_ = {"a", "b", "d/c", ".x.abc123", "d/e"};
     for (const std::string& name : names_) allowed_[name] = {Content{}};
+    for (const std::string& name : names_) modes_[name] = {kNewMode};
   }
 
   void run() {
@@ -281,11 +252,12 @@ class Simulation {
     // Temporary names are random: none is made where something may be.
     if (name.starts_with('.') && allowed_[name] != Allowed{Content{}}) return;
     const std::string content = random_bytes(below(6 * kPart));
+    modes_[name].insert(kNewMode);
     maybe(name, content);
     maybe(name, "");
     OpenFlags flags{.read = true, .write = true, .truncate = true};
     flags.exclusive = name.starts_with('.');
-    const auto opened = file_system.create(*Path::parse(name), 0644, flags, {});
+    const auto opened = file_system.create(*Path::parse(name), kNewMode, flags, {});
     if (!opened.ok()) return;
     std::string written;
     bool well = true;
@@ -373,9 +345,11 @@ class Simulation {
     if (before.size() == 1 && before.begin()->has_value()) {
       moves_.push_back({from, to, *before.begin()});
     }
+    modes_[to].insert(modes_[from].begin(), modes_[from].end());
     const auto renamed =
         file_system.rename(*Path::parse(from), *Path::parse(to), RenameMode::replace);
     if (!renamed.ok()) return;
+    modes_[to] = modes_[from];
     allowed_[to] = before;
     if (before.size() > 1) allowed_[to].erase(std::nullopt);
     surely(from, std::nullopt);
@@ -387,10 +361,18 @@ class Simulation {
     if (removed.ok()) surely(name, std::nullopt);
   }
 
+  // chmod(2) and utimes(2).
   void touch(FileSystem& file_system, const std::string& name) {
     AttributeChange change;
-    change.mtime = WallTime(seconds(1'000'000'000 + below(1'000'000)));
-    static_cast<void>(file_system.set_attributes(*Path::parse(name), nullptr, change, {}));
+    if (chance(50)) change.mtime = WallTime(seconds(1'000'000'000 + below(1'000'000)));
+    change.permissions = static_cast<std::uint32_t>(below(01000));
+    modes_[name].insert(*change.permissions);
+    const auto changed = file_system.set_attributes(*Path::parse(name), nullptr, change, {});
+    if (!changed.ok()) return;
+    trace("mode", name, std::to_string(*change.permissions));
+    EXPECT_EQ(changed->permissions, *change.permissions);
+    // What is not certain to be this very version may have another mode.
+    if (allowed_[name].size() == 1) modes_[name] = {*change.permissions};
   }
 
   // --- the end: everything must be in the bucket
@@ -406,8 +388,11 @@ class Simulation {
       ASSERT_TRUE(shadow.ok()) << shadow.error().detail;
       auto file_system = make_file_system(
           {*store_, **shadow, *hashing_, *executor_, log()}, settings());
-      for (int i = 0; i < 600 && (*shadow)->usage().files > 0; ++i) executor_->sleep(seconds(1));
-      EXPECT_EQ((*shadow)->usage().files, 0U) << "the shadow did not drain";
+      const auto waits = [&] {
+        return (*shadow)->usage().files > 0 || !(*shadow)->waiting_metadata().empty();
+      };
+      for (int i = 0; i < 600 && waits(); ++i) executor_->sleep(seconds(1));
+      EXPECT_FALSE(waits()) << "the shadow did not drain";
       executor_->sleep(seconds(30));
       file_system->shut_down(seconds(60));
     });
@@ -426,9 +411,16 @@ class Simulation {
   void check(const std::string& name) {
     const bool is_right = std::ranges::any_of(
         allowed_[name], [&](const Content& content) { return is_stored(name, content); });
-    if (is_right) return;
+    if (is_right) return check_mode(name);
     ADD_FAILURE() << name << " is in the bucket as " << to_text({store_->content(name)})
                   << "\nallowed is" << to_text(allowed_[name]);
+  }
+  void check_mode(const std::string& name) {
+    for (const auto& version : store_->versions()) {
+      if (!version.newest || version.hide_marker || version.key != name) continue;
+      const auto mode = metadata_from(version.metadata).permissions.value_or(kNewMode);
+      EXPECT_TRUE(modes_[name].contains(mode)) << name << " has another mode: " << mode;
+    }
   }
   static std::string to_text(const Allowed& contents) {
     std::string text;
@@ -469,6 +461,7 @@ class Simulation {
   Weather weather_ = Weather::fine;
   std::vector<std::string> names_;
   std::map<std::string, Allowed> allowed_;
+  std::map<std::string, std::set<std::uint32_t>> modes_;  // permissions that a file may have
   struct Move {
     std::string from;
     std::string to;
