@@ -46,6 +46,7 @@ CommitRequest BucketFileSystem::describe(OpenFile& file) {
   request.metadata = state->metadata;
   request.seen = state->seen;
   request.seen_etag = state->seen_etag;
+  request.is_unlinked = state->is_unlinked;
   request.own_ids = state->own_ids;
   if (state->local) add_own_ids(*state->local, request.own_ids);
   return request;
@@ -100,6 +101,8 @@ Result<> BucketFileSystem::settle(const FilePointer& file, const CommitRequest& 
     }
     auto state = file->state.lock();
     state->local = record;
+    state->seen = record.seen;
+    state->seen_etag = record.seen_etag;
     state->remote.reset();
     state->reader.reset();
     state->local_data.reset();
@@ -122,8 +125,10 @@ Result<> BucketFileSystem::settle(const FilePointer& file, const CommitRequest& 
   if (needs_metadata(wanted, result.metadata, mtime_was_set)) {
     auto updated = store_metadata(path, remote, wanted);
     if (updated.ok()) {
-      remove_version(path.text(), remote.version_id);
-      remote = std::move(updated).value();
+      const VersionId superseded = std::exchange(remote, std::move(updated).value()).version_id;
+      const auto writer = file->state.lock()->writer;
+      if (writer) writer->rebase(version_of(path, remote));
+      remove_version(path.text(), superseded);
     } else {
       const Metadata metadata = with_identity(wanted, remote.metadata);
       TRY(put_off_metadata({path, metadata, version_of(path, remote), now()}));

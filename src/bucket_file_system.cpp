@@ -258,7 +258,7 @@ Result<Attributes> BucketFileSystem::set_attributes(const Path& path, FileHandle
     if (handle != nullptr) {
       const auto writer = handle->file->state.lock()->writer;
       if (!writer) return fail(ErrorCode::bad_handle, path.text());
-      TRY(writer->truncate(*change.size));
+      TRY(with_checkpoints(handle->file, [&] { return writer->truncate(*change.size); }));
       handle->has_written = true;
       handle->file->state.lock()->metadata.mtime = now();
     } else {

@@ -115,6 +115,16 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] std::shared_ptr<Writer> make_writer(const FilePointer& file,
                                                     OpenFile::State& state, OpenFlags flags);
   void drop_if_unused(const FilePointer& file);
+  Result<> checkpoint(const FilePointer& file);
+  // A writer's call, again after each commit that it needs.
+  template <class Call>
+  auto with_checkpoints(const FilePointer& file, Call call) -> decltype(call()) {
+    for (;;) {
+      auto result = call();
+      if (result.ok() || result.error().cause != Cause::in_upload) return result;
+      TRY(checkpoint(file));
+    }
+  }
   [[nodiscard]] bool may_be_committed(OpenFile& file);
   [[nodiscard]] bool end_of_killed(const FilePointer& file);
   Result<std::size_t> read_stored(const FilePointer& file, std::uint64_t offset,
@@ -181,6 +191,7 @@ class BucketFileSystem final : public FileSystem {
   Result<> remove_remote(const Path& path);
   Result<> remove_committed(const Path& path);
   [[nodiscard]] Result<bool> bucket_lacks(const Path& path, const ShadowRecord& record);
+  void keep_readable(const FilePointer& file, const Path& path);
   void forget_open(const Path& path);
 
   // bucket_directories.cpp

@@ -192,14 +192,31 @@ Result<Opened> BucketFileSystem::add_handle(const FilePointer& file, const OpenF
 
 Result<std::size_t> BucketFileSystem::read(FileHandle& handle, std::uint64_t offset,
                                            std::span<std::byte> bytes) {
-  const auto writer = [&] {
-    auto state = handle.file->state.lock();
-    const bool is_split = state->local && state->local->storage == Storage::split;
-    const bool is_stored = !state->writer || !state->writer->is_dirty();
-    return is_split && is_stored ? nullptr : state->writer;
-  }();
-  if (writer) return writer->read(offset, bytes);
-  return read_stored(handle.file, offset, bytes);
+  const FilePointer& file = handle.file;
+  return with_checkpoints(file, [&]() -> Result<std::size_t> {
+    const auto writer = [&] {
+      auto state = file->state.lock();
+      const bool is_split = state->local && state->local->storage == Storage::split;
+      const bool is_stored = !state->writer || !state->writer->is_dirty();
+      return is_split && is_stored ? nullptr : state->writer;
+    }();
+    return writer ? writer->read(offset, bytes) : read_stored(file, offset, bytes);
+  });
+}
+
+// Publishes what was accepted so far, so that all of it can be read and changed again; the next
+// commit replaces that version.
+Result<> BucketFileSystem::checkpoint(const FilePointer& file) {
+  const auto held = take_name_of(*file);
+  Path path;
+  {
+    auto state = file->state.lock();
+    if (state->is_unlinked) {
+      return fail(ErrorCode::stale, "the file was removed while this part of it was on its way to B2");
+    }
+    path = state->path;
+  }
+  return commit_named(file, path);
 }
 
 Result<std::size_t> BucketFileSystem::read_stored(const FilePointer& file, std::uint64_t offset,
@@ -257,7 +274,9 @@ Result<> BucketFileSystem::write(FileHandle& handle, std::uint64_t offset,
   }
   if (!writer || !handle.flags.write) return fail(ErrorCode::bad_handle, "not open for writing");
   handle.has_written = true;
-  return handle.flags.append ? writer->append(bytes) : writer->write(offset, bytes);
+  return with_checkpoints(handle.file, [&] {
+    return handle.flags.append ? writer->append(bytes) : writer->write(offset, bytes);
+  });
 }
 
 Result<> BucketFileSystem::allocate(FileHandle& handle, Allocation mode, std::uint64_t offset,
@@ -266,7 +285,7 @@ Result<> BucketFileSystem::allocate(FileHandle& handle, Allocation mode, std::ui
   if (!writer) return fail(ErrorCode::bad_handle, "not open for writing");
   if (mode == Allocation::keep_size || offset + size <= writer->size()) return {};
   handle.has_written = true;
-  return writer->truncate(offset + size);
+  return with_checkpoints(handle.file, [&] { return writer->truncate(offset + size); });
 }
 
 // --- closing
@@ -380,7 +399,9 @@ Result<> BucketFileSystem::truncate_unopened(const Path& path, std::uint64_t siz
   const Opened opened = TRY(open(path, flags, caller));
   FileHandle& handle = *opened.handle;
   const auto writer = handle.file->state.lock()->writer;
-  Result<> done = size == 0 ? Result<>{} : writer->truncate(size);
+  Result<> done =
+      size == 0 ? Result<>{}
+                : with_checkpoints(handle.file, [&] { return writer->truncate(size); });
   if (done.ok()) {
     handle.file->state.lock()->metadata.mtime = now();
     content_changed(path);

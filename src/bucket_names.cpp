@@ -59,11 +59,24 @@ Result<> BucketFileSystem::unlink(const Path& path) {
   const auto held = path_locks_.take(path);
   const Found found = TRY(find_existing(path));
   if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
+  if (found.open) keep_readable(found.open, path);
   TRY(remove_committed(path));
   forget_waiting_metadata(path);
   forget_open(path);
   keep_parent(path);
   return {};
+}
+
+// The name is about to go. What only an unfinished upload has can't be read, so that it is finished
+// first; what the shadow has is opened. What fails here fails again for who reads it.
+void BucketFileSystem::keep_readable(const FilePointer& file, const Path& path) {
+  const auto writer = file->state.lock()->writer;
+  if (writer && writer->has_begun()) static_cast<void>(commit_named(file, path));
+  if (writer) static_cast<void>(writer->keep_local_base());
+  auto state = file->state.lock();
+  if (!state->local || state->local_data || state->handles == 0) return;
+  auto data = parts_.shadow.open_data(*state->local);
+  if (data.ok()) state->local_data = std::move(data).value();
 }
 
 // The name is gone; who has the file open goes on with it.
@@ -94,6 +107,7 @@ Result<> BucketFileSystem::rename(const Path& from, const Path& to, RenameMode m
   // mv copies the tree file by file when it is told so.
   if (source.is_directory) return fail(ErrorCode::cross_device, from.text());
   if (target.is_directory) return fail(ErrorCode::is_directory, to.text());
+  if (target.open) keep_readable(target.open, to);
   TRY(rename_file(from, to, source, target));
   keep_parent(from);
   return {};

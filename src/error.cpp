@@ -141,6 +141,7 @@ std::string_view hint_for(const Error& error) {
       return "Another client replaced the object; open the file again";
     case Cause::none:
     case Cause::ambiguous:
+    case Cause::in_upload:
     case Cause::busy:
       break;
   }

@@ -57,6 +57,7 @@ enum class Cause : std::uint8_t {
   ambiguous,      // no answer, or a broken one: the request may have been carried out
   busy,           // "no tomes available", "too busy": try at once on a fresh connection
   not_entitled,   // the key works and lacks the capability for this one operation
+  in_upload,      // the bytes are in an unfinished upload only: a commit makes them readable
 };
 
 struct Error {

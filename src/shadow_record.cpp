@@ -40,6 +40,7 @@ constexpr std::array kCauseWords{
     Word{Cause::ambiguous, "ambiguous"},
     Word{Cause::busy, "busy"},
     Word{Cause::not_entitled, "not_entitled"},
+    Word{Cause::in_upload, "in_upload"},
 };
 
 template <class Words, class Enumerator>

@@ -23,6 +23,14 @@ std::uint64_t next_capacity(std::uint64_t have, std::uint64_t needed, std::uint6
   return std::min(capacity, most);
 }
 
+Error in_upload() {
+  Error error;
+  error.code = ErrorCode::server_error;
+  error.cause = Cause::in_upload;
+  error.detail = "this part of the file is on its way to B2, and can't be read before it is committed";
+  return error;
+}
+
 }  // namespace
 
 std::shared_ptr<Writer> Writer::make(const WriterParts& parts, const WriterSettings& settings,
@@ -128,6 +136,7 @@ void Writer::rebase(const RemoteVersion& version) {
   lock->base = version;
   lock->base_reader.reset();
   if (lock->intermediate) lock->intermediate = version;
+  if (lock->made) lock->made = version.etag;
 }
 
 std::uint64_t Writer::size() { return state_.lock()->extents.size(); }
@@ -140,6 +149,17 @@ bool Writer::is_untouched_in_ram() {
   auto lock = state_.lock();
   return !lock->run && !lock->draft && !lock->base_record && !lock->extents.has(Source::base) &&
          lock->extents.parts() <= 1;
+}
+
+bool Writer::has_begun() {
+  auto lock = state_.lock();
+  return lock->run && lock->run->upload.has_begun();
+}
+
+Result<> Writer::keep_local_base() {
+  auto turn = turn_.lock();
+  auto lock = state_.lock();
+  return lock->base_record ? open_draft_of_base(lock) : Result<>{};
 }
 
 std::uint64_t Writer::pending_bytes() {
@@ -170,9 +190,26 @@ Result<> Writer::write_locked(Lock& lock, std::uint64_t offset, std::span<const 
   if (offset + bytes.size() > settings_.grid.largest_file()) {
     return fail(ErrorCode::too_large, "larger than the largest file that --part-size allows");
   }
+  TRY(await_parts(lock, offset, bytes.size()));
   Result<> done = write_pieces(lock, offset, bytes);
-  if (!done.ok()) lock->broken = done.error();
+  // A part of the range left on the way, to make room for an earlier one: the whole write is made once
+  // more. (An append has no part after its first one that could.)
+  if (!done.ok() && done.error().cause != Cause::in_upload) lock->broken = done.error();
   return done;
+}
+
+// Before the first byte of a write is taken: none of its parts is under way, nor already where it
+// can't be changed.
+Result<> Writer::await_parts(Lock& lock, std::uint64_t offset, std::size_t size) {
+  const PartNumber last = settings_.grid.part_at(offset + size - 1);
+  for (PartNumber number = settings_.grid.part_at(std::min(offset, lock->extents.size()));
+       number <= last; ++number) {
+    lock.wait([&] { return !lock->run || !lock->run->upload.is_busy(number); });
+    if (!lock->draft && lock->extents.source_of(number) == Source::uploaded) {
+      return fail(in_upload());
+    }
+  }
+  return {};
 }
 
 Result<> Writer::write_pieces(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes) {
@@ -256,11 +293,7 @@ Result<> Writer::prepare_part(Lock& lock, PartNumber number, std::uint64_t neede
       lock.wait([&] { return !lock->run || !lock->run->upload.is_busy(number); });
       continue;
     }
-    if (source == Source::uploaded) {
-      const CommitRequest request = lock.unlocked([&] { return describe_(); });
-      TRY(commit_locked(lock, request));
-      continue;
-    }
+    if (source == Source::uploaded) return fail(in_upload());
     if (source == Source::base) {
       TRY(load_part(lock, number));
       continue;
@@ -454,18 +487,7 @@ Result<std::size_t> Writer::read_piece(Lock& lock, std::uint64_t offset,
     case Source::uploaded: break;
   }
   if (lock->draft) return fail(total_failure(*lock));
-  // Only an unfinished upload has these bytes, and it can't be read: publish what there is so far.
-  Result<> committed = lock.unlocked([&]() -> Result<> {
-    auto turn = turn_.lock();
-    const CommitRequest request = describe_();
-    auto again = state_.lock();
-    if (again->draft || !again->run) return {};
-    TRY(commit_locked(again, request));
-    again->dirty_content = true;  // the handle's own commit is still to come
-    return {};
-  });
-  if (!committed.ok()) return fail(std::move(committed).error());
-  return read_piece(lock, offset, bytes);
+  return fail(in_upload());
 }
 
 Result<std::size_t> Writer::read_base(Lock& lock, std::uint64_t offset,

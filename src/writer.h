@@ -68,6 +68,7 @@ struct CommitRequest {
   Etag seen_etag;
   std::vector<std::string> own_ids;  // see ShadowRecord::own_ids
   std::optional<Error> refused;  // B2 must not get it now: to the shadow, for this reason
+  bool is_unlinked = false;  // nothing of it may be published any more
 };
 
 struct CommitResult {
@@ -95,13 +96,14 @@ class Writer : public std::enable_shared_from_this<Writer> {
 
   // All of `bytes` or an error; the first error stays: nothing is published after it, so that no
   // file is ever short without its writer knowing. Waits for memory when B2 is slower.
-  // too_large past the largest file that --part-size and --memory allow.
+  // too_large past the largest file that --part-size and --memory allow. Bytes that only an unfinished
+  // upload has can be neither changed nor read: then write(), truncate() and read() change nothing and
+  // fail with Cause::in_upload, until a commit().
   Result<> write(std::uint64_t offset, std::span<const std::byte> bytes);
   // At the end of the file, whatever it is.
   Result<> append(std::span<const std::byte> bytes);
   Result<> truncate(std::uint64_t size);
-  // The newest bytes; fewer than asked for only at the end. Bytes that only an unfinished upload
-  // holds are committed first (and stay: the next commit replaces them).
+  // The newest bytes; fewer than asked for only at the end.
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> bytes);
 
   // Publishes all that was accepted, in B2 or in the shadow, and returns only when it is durable
@@ -119,6 +121,13 @@ class Writer : public std::enable_shared_from_this<Writer> {
   void mark_dirty();
   // All bytes are in RAM and nothing was sent: the upload can still be put off.
   [[nodiscard]] bool is_untouched_in_ram();
+  // Bytes have left for B2 since the last commit: some may be in an unfinished upload only, which
+  // can't be read.
+  [[nodiscard]] bool has_begun();
+  // The file is about to lose its name, and what the shadow has under it to go: from here on nothing
+  // of that is needed. Bytes that leave RAM later go to a draft in the shadow, once describe() says
+  // `is_unlinked`.
+  Result<> keep_local_base();
   // Bytes accepted and not yet in B2 or the shadow.
   [[nodiscard]] std::uint64_t pending_bytes();
   // No more time: an upload under way diverts now.
@@ -164,6 +173,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
     std::optional<RemoteVersion> base;
     std::shared_ptr<Reader> base_reader;
     std::optional<RemoteVersion> intermediate;  // made by this writer; goes with the next commit
+    std::optional<Etag> made;  // of the newest version that this writer stored
     std::vector<std::string> own_ids;  // of runs that B2 may have taken all the same
     bool dirty_content = false;
     std::optional<Error> failure;  // sticky: of the last commit
@@ -176,6 +186,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
 
   // writer.cpp: bytes. `lock` is held on entry and return, and released while waiting.
   Result<> write_locked(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes);
+  Result<> await_parts(Lock& lock, std::uint64_t offset, std::size_t size);
   Result<> write_pieces(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes);
   Result<> write_part(Lock& lock, PartNumber number, std::uint64_t offset,
                       std::span<const std::byte> bytes);

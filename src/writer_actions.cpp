@@ -342,6 +342,10 @@ ShadowRecord Writer::shadow_record(State& state) {
   record.metadata = sent_metadata(run.described, run);
   record.seen = run.described.seen;
   record.seen_etag = run.described.seen_etag;
+  if (state.made) {
+    record.seen = Seen::object;
+    record.seen_etag = *state.made;
+  }
   record.own_ids = run.described.own_ids;
   record.own_ids.insert(record.own_ids.end(), state.own_ids.begin(), state.own_ids.end());
   if (run.upload.attempts() > 0) record.own_ids.push_back(run.correlation_id);

@@ -85,6 +85,11 @@ Writer::Run& Writer::run_of(Lock& lock) {
   if (state.draft) {
     // The file was in the shadow already, and stays there until it drains.
     admission.refused = state.draft_reason;
+  } else if (described.is_unlinked) {
+    Error removed;
+    removed.code = ErrorCode::stale;
+    removed.detail = "the file was removed";
+    admission.refused = std::move(removed);
   } else {
     admission = parts_.service.admit();
   }
@@ -172,6 +177,7 @@ void Writer::settle_stored(State& state, const CommitRequest& request,
     remove_version(state.intermediate->key, state.intermediate->version_id);
   }
   const std::uint64_t size = state.extents.size();
+  state.made = stored.etag;
   state.base = RemoteVersion{request.path.text(), stored.version_id, stored.etag, size};
   state.base_reader.reset();
   if (stored.version_id.empty()) {

@@ -13,7 +13,7 @@
 
 #include "fuse/mount.h"
 #include "src/executor.h"
-#include "tests/mount_layer/plain_tree.h"
+#include "tests/support/plain_tree.h"
 
 namespace spillway::test {
 

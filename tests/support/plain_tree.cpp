@@ -1,4 +1,4 @@
-#include "tests/mount_layer/plain_tree.h"
+#include "tests/support/plain_tree.h"
 
 #include <algorithm>
 #include <cstring>
