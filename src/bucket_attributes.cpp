@@ -190,7 +190,12 @@ Result<std::string> BucketFileSystem::get_xattr(const Path& path, const std::str
 
 Result<std::vector<std::string>> BucketFileSystem::list_xattrs(const Path& path) {
   std::vector<std::string> names;
-  for (const auto& [name, value] : TRY(metadata_of(path)).xattrs) names.push_back(name);
+  const Metadata metadata = TRY(metadata_of(path));
+  // The kernel refuses to read user.* of anything else: who copies what is listed would fail.
+  const bool has_any = path.is_root() || metadata.kind == FileKind::regular ||
+                       metadata.kind == FileKind::directory;
+  if (!has_any) return names;
+  for (const auto& [name, value] : metadata.xattrs) names.push_back(name);
   if (settings_.options.hide_xattrs) return names;
   for (const auto& [name, value] : TRY(report_attributes(path))) {
     names.push_back(std::string(kOwnPrefix) + name);

@@ -111,6 +111,8 @@ void BucketFileSystem::fill_attributes(const Path& directory, DirectoryEntry& en
     if (!remembered) return;
     show_waiting_metadata(*path, *remembered, found.changed_at);
     if (remembered->directory) {
+      // Owner and permissions of a guess would let others in: the kernel asks for it by name.
+      if (!remembered->directory->is_known) return;
       found.is_directory = true;
       found.directory = remembered->directory->metadata;
     } else if (remembered->file && !remembered->file->version_id.empty()) {

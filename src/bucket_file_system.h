@@ -111,7 +111,10 @@ class BucketFileSystem final : public FileSystem {
   // bucket_files.cpp: open files.
   [[nodiscard]] FilePointer open_found(const Path& path, const Found& found);
   [[nodiscard]] FilePointer make_open_file(const Path& path);
+  [[nodiscard]] FilePointer enter(const Path& path, const Found& found);
+  void leave(const FilePointer& file);
   [[nodiscard]] Result<Opened> add_handle(const FilePointer& file, const OpenFlags& flags);
+  [[nodiscard]] Result<Opened> make_handle(const FilePointer& file, const OpenFlags& flags);
   [[nodiscard]] std::shared_ptr<Writer> make_writer(const FilePointer& file,
                                                     OpenFile::State& state, OpenFlags flags);
   void drop_if_unused(const FilePointer& file);

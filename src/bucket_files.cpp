@@ -108,26 +108,44 @@ Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissi
       if (flags.exclusive) return fail(ErrorCode::exists, path.text());
       file = entry->second;
     }
+    ++file->state.lock()->handles;
   }
   flags.truncate = true;
   return add_handle(file, flags);
 }
 
+// Counts the handle while the table of open files is locked: the last RELEASE of an earlier one, which
+// may come at any time after its close(), would else take out of the table what is being opened.
+// Nothing where the file has left the table since it was found.
+BucketFileSystem::FilePointer BucketFileSystem::enter(const Path& path, const Found& found) {
+  const FilePointer candidate = found.open ? found.open : open_found(path, found);
+  auto files = open_files_.lock();
+  if (found.open && (!files->contains(path) || files->at(path) != found.open)) return nullptr;
+  const FilePointer file = files->try_emplace(path, candidate).first->second;
+  ++file->state.lock()->handles;
+  return file;
+}
+
+void BucketFileSystem::leave(const FilePointer& file) {
+  --file->state.lock()->handles;
+  drop_if_unused(file);
+}
+
 Result<Opened> BucketFileSystem::open(const Path& path, OpenFlags flags, const Caller& caller) {
-  const Found found = TRY(find_existing(path));
-  if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
-  FilePointer file = found.open;
-  if (!file) {
-    file = open_found(path, found);
-    auto files = open_files_.lock();
-    file = files->try_emplace(path, file).first->second;
+  FilePointer file;
+  while (!file) {
+    const Found found = TRY(find_existing(path));
+    if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
+    file = enter(path, found);
   }
   const bool by_another = [&] {
     auto state = file->state.lock();
     return state->is_held && state->creator != caller.pid;
   }();
-  if (by_another) TRY(end_hold(file));
-  return add_handle(file, flags);
+  const Result<> shown = by_another ? end_hold(file) : Result<>{};
+  if (shown.ok()) return add_handle(file, flags);
+  leave(file);
+  return fail(shown.error());
 }
 
 std::shared_ptr<Writer> BucketFileSystem::make_writer(const FilePointer& file,
@@ -146,7 +164,14 @@ std::shared_ptr<Writer> BucketFileSystem::make_writer(const FilePointer& file,
   });
 }
 
+// The handle is counted already.
 Result<Opened> BucketFileSystem::add_handle(const FilePointer& file, const OpenFlags& flags) {
+  Result<Opened> opened = make_handle(file, flags);
+  if (!opened.ok()) leave(file);
+  return opened;
+}
+
+Result<Opened> BucketFileSystem::make_handle(const FilePointer& file, const OpenFlags& flags) {
   if (flags.truncate) {
     const auto writer = file->state.lock()->writer;
     if (writer) TRY(writer->truncate(0));
@@ -158,7 +183,6 @@ Result<Opened> BucketFileSystem::add_handle(const FilePointer& file, const OpenF
                 "a part of the file is in an unfinished upload to B2: it can be changed once it has "
                 "drained");
   }
-  ++state->handles;
   state->flush_answered = false;
   const bool is_new = state->report.storage == Storage::pending && !state->remote && !state->local;
   if (flags.write || flags.truncate) {

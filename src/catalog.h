@@ -42,7 +42,8 @@ struct RemoteFile {
 struct RemoteDirectory {
   bool has_marker = false;  // a "name/" object exists
   VersionId marker_version = {};  // of that object, where known
-  Metadata metadata;         // the same
+  Metadata metadata = {};    // the same
+  bool is_known = true;      // false: seen in a listing only, which tells neither of the above
 };
 
 // What is under a name. Both empty: nothing. When a key is both a file and a prefix the directory

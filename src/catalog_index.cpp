@@ -226,10 +226,11 @@ bool CatalogIndex::removed_since(const Key& key, Moment moment) {
 }
 
 RemoteDirectory CatalogIndex::directory_of(const Directory* known) {
-  if (known == nullptr) return {};
+  if (known == nullptr) return {.is_known = false};
   return {.has_marker = known->marker.state == Marker::State::present,
           .marker_version = known->marker.version_id,
-          .metadata = known->marker.metadata.value_or(Metadata())};
+          .metadata = known->marker.metadata.value_or(Metadata()),
+          .is_known = known->marker.is_known()};
 }
 
 RemoteFile CatalogIndex::file_of(const FileFact& fact) {
