@@ -130,12 +130,16 @@ Result<> BucketFileSystem::store_directory(const Path& path, const Metadata& met
   put.key = path.prefix();
   put.content_type = "application/x-directory";
   put.metadata = to_map(metadata);
-  TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
+  const auto stored = TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
     return store.put_object(put, options);
   }));
   RemoteDirectory directory;
   directory.has_marker = true;
   directory.metadata = metadata;
+  directory.version = VersionIdentity{.size = 0,
+                                      .etag = stored.etag,
+                                      .modified = stored.date == WallTime{} ? now() : stored.date,
+                                      .source = VersionIdentity::Source::answer};
   catalog_->directory_stored(path, directory);
   return {};
 }

@@ -225,10 +225,17 @@ bool CatalogIndex::removed_since(const Key& key, Moment moment) {
          place.slot->file.as_of.order > moment.order;
 }
 
+bool CatalogIndex::has_listed_marker(const Path& directory) {
+  const Directory* known = find_directory(directory.text());
+  return known != nullptr && known->marker.version && !known->marker.metadata;
+}
+
 RemoteDirectory CatalogIndex::directory_of(const Directory* known) {
   if (known == nullptr) return {};
-  return {.has_marker = known->marker.state == Marker::State::present,
-          .metadata = known->marker.metadata.value_or(Metadata())};
+  const Marker& marker = known->marker;
+  return {.has_marker = marker.state == Marker::State::present,
+          .metadata = marker.metadata.value_or(Metadata()),
+          .version = marker.metadata ? marker.version : std::nullopt};
 }
 
 RemoteFile CatalogIndex::file_of(const FileFact& fact) {

@@ -349,6 +349,7 @@ Result<RemoteFile> Drain::upload_directory(const ShadowRecord& record) {
       }));
   RemoteFile remote;
   remote.etag = stored.etag;
+  remote.last_modified = stored.date;
   remote.metadata = record.metadata;
   return remote;
 }
@@ -413,7 +414,12 @@ Result<> Drain::conclude(const ShadowRecord& record, const Path& target, RemoteF
   history.writer_killed = record.metadata.writer_killed;
   remote.history = std::move(history);
   if (is_directory) {
-    parts_.catalog.directory_stored(record.path, {.has_marker = true, .metadata = record.metadata});
+    const VersionIdentity version{.size = remote.size,
+                                  .etag = remote.etag,
+                                  .modified = remote.last_modified,
+                                  .source = VersionIdentity::Source::answer};
+    parts_.catalog.directory_stored(
+        record.path, {.has_marker = true, .metadata = record.metadata, .version = version});
   } else {
     parts_.catalog.file_stored(target, remote);
   }
