@@ -92,7 +92,7 @@ void BucketFileSystem::learn_ahead(const Path& directory, DirectoryHandle::Snaps
   std::vector<Path> files;
   for (std::size_t i = from; i < end; ++i) {
     const DirectoryEntry& entry = snapshot.entries[i];
-    if (entry.attributes || entry.kind == FileKind::directory) continue;
+    if (entry.attributes) continue;
     const auto path = directory.child(entry.name);
     if (path && !parts_.shadow.find(*path)) files.push_back(*path);
   }

@@ -256,6 +256,8 @@ bool RemoteCatalog::remember(LockedCatalog& state, const Path& path, Need need) 
 
 bool RemoteCatalog::remember_file(LockedCatalog& state, const Path& path) {
   const auto object = state.unlocked([&] { return attributes_.recall(path.text()); });
+  // Somebody else may have asked meanwhile.
+  if (state->index.metadata_need(path) == Need::nothing) return true;
   return object && state->index.add_remembered(path, *object);
 }
 
@@ -265,11 +267,14 @@ bool RemoteCatalog::remember_file(LockedCatalog& state, const Path& path) {
 bool RemoteCatalog::remember_marker(LockedCatalog& state, const Path& path) {
   const Key key = path.prefix();
   if (!state->index.has_listed_marker(path)) {
-    if (!state.unlocked([&] { return attributes_.knows_below(key); })) return false;
-    fetch_listing(state, path, ListExtent::few_pages);
+    if (!state.unlocked([&] { return attributes_.knows_below(key); })) {
+      return state->index.metadata_need(path) == Need::nothing;
+    }
     if (state->index.metadata_need(path) == Need::nothing) return true;
+    fetch_listing(state, path, ListExtent::few_pages);
   }
   const auto object = state.unlocked([&] { return attributes_.recall(key); });
+  if (state->index.metadata_need(path) == Need::nothing) return true;
   return object && state->index.add_remembered_marker(path, *object);
 }
 
@@ -395,7 +400,8 @@ void RemoteCatalog::file_in_doubt(const Path& path) {
 Duration RemoteCatalog::valid_for(const Path& path) {
   const Instant at = now();
   const auto view = state_.lock()->index.look(path, at);
-  if (view.need == Need::lookup) return Duration::zero();
+  // Of a directory whose metadata is not known recall() gives a guess.
+  if (view.need != Need::nothing) return Duration::zero();
   return std::max(view.until - at, Duration::zero());
 }
 

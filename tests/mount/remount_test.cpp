@@ -71,6 +71,22 @@ TEST_F(Remount, CostsListsAndNoHead) {
   EXPECT_TRUE(mounted.log("attribute_cache_failed").empty());
 }
 
+// readdir gives attributes along with the names: of directories they must be the markers' too.
+TEST_F(Remount, DirectoriesOfAListingHaveTheirOwnAttributes) {
+  Mounted mounted;
+  shell("cd " + mounted.root().string() + " && mkdir -m 700 top top/a top/b && touch -d @1600000000 top/a top/b");
+  for (int round = 0; round < 2; ++round) {
+    const auto text = shell("ls -l --time-style=+%s " + (mounted / "top").string());
+    EXPECT_TRUE(text.contains(" 1600000000 a\n")) << text;
+    EXPECT_TRUE(text.contains(" 1600000000 b\n")) << text;
+    EXPECT_EQ(text.find("drwxr-xr-x"), std::string::npos) << text;
+    ASSERT_EQ(mounted.unmount(), 0);
+    // The second round without what the first one learned.
+    fs::remove(mounted.shadow() / "attributes.sqlite");
+    mounted.mount();
+  }
+}
+
 TEST_F(Remount, WorksWithoutTheCacheAndWithADamagedOne) {
   Mounted mounted;
   shell("mkdir " + (mounted / "d").string() + " && chmod 750 " + (mounted / "d").string() +
