@@ -19,8 +19,8 @@ constexpr std::size_t kBatch = 1'024;
 // Past so many unwritten ones (about 16 MB) the disk does not keep up.
 constexpr std::size_t kMostPending = 32'768;
 
-// Two versions of ours with equal bytes, stored within the tolerance of each other's times, can't be
-// told apart later by what listings say (a directory is made, then gets its times). Should the
+// Two versions of ours with equal bytes, stored within the tolerance of each other's times, can't
+// be told apart later by what listings say (a directory is made, then gets its times). Should the
 // program crash between the two, none of them may have been written.
 constexpr Duration kSettled = 2 * kAnswerTolerance;
 

@@ -1,9 +1,9 @@
 // What HEAD told of objects, and what this mount stored with them itself, kept over unmounts: LIST
-// carries no metadata, so that without this the first `ls -l` of a mount is one HEAD a file. A cache
-// and nothing else: it may be lost or deleted at any time, which costs HEADs.
+// carries no metadata, so that without this the first `ls -l` of a mount is one HEAD a file. A
+// cache and nothing else: it may be lost or deleted at any time, which costs HEADs.
 //
-// Whoever asks compares the identity with what a listing shows now, and takes the rest for input: the
-// file is a bucket's word by way of a disk.
+// Whoever asks compares the identity with what a listing shows now, and takes the rest for input:
+// the file is a bucket's word by way of a disk.
 #pragma once
 
 #include <memory>
@@ -53,9 +53,9 @@ struct AttributeCacheSettings {
   std::uint64_t reserve_bytes = 0;
 };
 
-// A cache in an SQLite database of that name (absolute, mode 0600; -wal beside it while it is open),
-// made where there is none, or one of another version of this program. A damaged one, or one of
-// another program, is set aside as FILE.damaged and begun anew. Where it can't be used (the
+// A cache in an SQLite database of that name (absolute, mode 0600; -wal beside it while it is
+// open), made where there is none, or one of another version of this program. A damaged one, or one
+// of another program, is set aside as FILE.damaged and begun anew. Where it can't be used (the
 // directory can't be written, another process has it open), or fails later, one line in the log
 // (`attribute_cache_failed`), and it remembers nothing from then on.
 //

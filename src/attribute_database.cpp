@@ -1,9 +1,9 @@
 // The only file that knows SQLite.
 //
 // WAL with synchronous=NORMAL: no sync but at checkpoints, which happen within write(), and a power
-// cut leaves a table that was there before. (OFF would be faster, and could leave pages of two times,
-// which nobody can tell from sound ones.) The VFS "unix-excl" keeps other processes out and the
-// WAL's index in memory, where an SQLite by itself would map a file: a full disk can't kill us.
+// cut leaves a table that was there before. (OFF would be faster, and could leave pages of two
+// times, which nobody can tell from sound ones.) The VFS "unix-excl" keeps other processes out and
+// the WAL's index in memory, where SQLite by itself would map a file: a full disk can't kill us.
 #include "src/attribute_database.h"
 
 #include <fcntl.h>

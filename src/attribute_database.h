@@ -2,8 +2,9 @@
 // batches, of when to write, or of what to do when it fails (src/attribute_cache.cpp does).
 //
 // All calls block on the disk and may be made from any thread; reading does not wait for writing.
-// After a power cut the table is as it was after one of the last writes. Errors are local_error; with
-// EUCLEAN the file is damaged or of another program, with ESTALE of another version of this one.
+// After a power cut the table is as it was after one of the last writes. Errors are local_error;
+// with EUCLEAN the file is damaged or of another program, with ESTALE of another version of this
+// one.
 #pragma once
 
 #include <cstdint>

@@ -239,7 +239,8 @@ void Composition::open_attributes() {
   if (at_start_.state == ServiceAtStart::State::local_only) return;
   AttributeCacheSettings settings;
   settings.reserve_bytes = settings_.options.shadow_reserve;
-  attributes_ = make_attribute_cache(disk_->absolute(layout::kAttributes), settings, *executor_, log());
+  const std::string file = disk_->absolute(layout::kAttributes);
+  attributes_ = make_attribute_cache(file, settings, *executor_, log());
 }
 
 std::optional<ExitCode> Composition::open_shadow() {

@@ -1,4 +1,4 @@
-// What a mount learned of the bucket's metadata is still known after an unmount: LISTs, and no HEAD.
+// What a mount learned of metadata is still known after an unmount: LISTs, and no HEAD.
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
@@ -28,7 +28,9 @@ class Remount : public testing::Test {
     write_file(place / "file", "content");
     for (int i = 0; i < files; ++i) {
       const auto name = "theirs/implied/" + std::to_string(i);
-      ASSERT_EQ(mounted.command({"put", "--shadow", place / "shadow", place / "file", name}).exit_code, 0);
+      const auto put =
+          mounted.command({"put", "--shadow", place / "shadow", place / "file", name});
+      ASSERT_EQ(put.exit_code, 0) << put.errors;
     }
   }
   static std::string listing(const Mounted& mounted) {
@@ -74,7 +76,8 @@ TEST_F(Remount, CostsListsAndNoHead) {
 // readdir gives attributes along with the names: of directories they must be the markers' too.
 TEST_F(Remount, DirectoriesOfAListingHaveTheirOwnAttributes) {
   Mounted mounted;
-  shell("cd " + mounted.root().string() + " && mkdir -m 700 top top/a top/b && touch -d @1600000000 top/a top/b");
+  shell("cd " + mounted.root().string() +
+        " && mkdir -m 700 top top/a top/b && touch -d @1600000000 top/a top/b");
   for (int round = 0; round < 2; ++round) {
     const auto text = shell("ls -l --time-style=+%s " + (mounted / "top").string());
     EXPECT_TRUE(text.contains(" 1600000000 a\n")) << text;

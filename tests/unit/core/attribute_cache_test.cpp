@@ -76,7 +76,9 @@ class AttributeCacheTest : public testing::Test {
     open();
   }
   void step_and_wait_for_a_write(Duration duration) {
-    const auto size = [&] { return fs::exists(file() + "-wal") ? fs::file_size(file() + "-wal") : 0; };
+    const auto size = [&] {
+      return fs::exists(file() + "-wal") ? fs::file_size(file() + "-wal") : 0;
+    };
     const auto before = size();
     executor_.step(duration);
     for (int i = 0; i < 200 && size() == before; ++i) {
