@@ -92,7 +92,7 @@ void BucketFileSystem::learn_ahead(const Path& directory, DirectoryHandle::Snaps
   std::vector<Path> files;
   for (std::size_t i = from; i < end; ++i) {
     const DirectoryEntry& entry = snapshot.entries[i];
-    if (entry.attributes || entry.kind == FileKind::directory) continue;
+    if (entry.attributes) continue;
     const auto path = directory.child(entry.name);
     if (path && !parts_.shadow.find(*path)) files.push_back(*path);
   }
@@ -138,8 +138,14 @@ Result<> BucketFileSystem::store_directory(const Path& path, const Metadata& met
       TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
         return store.put_object(put, options);
       }));
-  catalog_->directory_stored(
-      path, {.has_marker = true, .marker_version = stored.version_id, .metadata = metadata});
+  const VersionIdentity identity{.size = 0,
+                                 .etag = stored.etag,
+                                 .modified = stored.date == WallTime{} ? now() : stored.date,
+                                 .source = VersionIdentity::Source::answer};
+  catalog_->directory_stored(path, {.has_marker = true,
+                                    .marker_version = stored.version_id,
+                                    .metadata = metadata,
+                                    .version = identity});
   if (known && known->directory && known->directory->marker_version != stored.version_id) {
     remove_version(put.key, known->directory->marker_version);
   }

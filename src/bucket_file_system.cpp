@@ -43,7 +43,7 @@ std::unique_ptr<FileSystem> make_file_system(const EngineParts& parts,
 
 BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSettings& settings)
     : jobs_(parts.executor),
-      parts_{parts.store, parts.shadow, parts.hashing, jobs_, parts.log},
+      parts_{parts.store, parts.shadow, parts.hashing, jobs_, parts.log, parts.attributes},
       settings_(settings),
       requests_(parts.store, jobs_, request_settings(settings)),
       service_(jobs_, parts.log, requests_, settings.service, settings.options.cooldown,
@@ -56,7 +56,8 @@ BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSetting
                               fields["key"] = key;
                               fields["detail"] = "not shown: this key can't be a path";
                               parts_.log.event(Level::warning, "key_hidden", std::move(fields));
-                            })),
+                            },
+                            parts.attributes)),
       path_locks_(jobs_),
       open_files_(jobs_),
       handles_(jobs_),

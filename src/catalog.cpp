@@ -74,11 +74,34 @@ void work_off(Guarded<Batch>& batch, const Ask& ask) {
   work.notify_all();
 }
 
+RememberedObject remembered(const VersionIdentity& identity, const ObjectInfo& info) {
+  return {.identity = identity,
+          .version_id = info.version_id,
+          .content_type = info.content_type,
+          .metadata = info.metadata};
+}
+
+// An own upload's time is that of the answer: the listing's is bound to it when it comes.
+RememberedObject remembered(const RemoteFile& file) {
+  return {.identity = {.size = file.size,
+                       .etag = file.etag,
+                       .modified = file.last_modified,
+                       .source = VersionIdentity::Source::answer},
+          .version_id = file.version_id,
+          .content_type = file.content_type,
+          .metadata = to_map(file.metadata)};
+}
+
+// The attribute cache is asked name by name, when a name's metadata is wanted, and never for a whole
+// directory: a plain `ls` of a million names needs none of it, and one question costs microseconds.
+// What changes is noted with the lock held, so that the cache sees changes in the index's order;
+// asking, which may read the disk, happens with it released.
 class RemoteCatalog final : public Catalog {
  public:
   RemoteCatalog(Requests& requests, Executor& executor, const CatalogSettings& settings,
-                HiddenKey on_hidden_key)
+                HiddenKey on_hidden_key, AttributeCache& attributes)
       : requests_(requests),
+        attributes_(attributes),
         executor_(executor),
         settings_(settings),
         on_hidden_key_(std::move(on_hidden_key)),
@@ -89,17 +112,11 @@ class RemoteCatalog final : public Catalog {
   Result<> learn(const std::vector<Path>& files) override;
   Result<bool> is_empty(const Path& directory) override;
 
-  void file_stored(const Path& path, const RemoteFile& file) override {
-    state_.lock()->index.file_stored(path, file, now());
-  }
-  void file_removed(const Path& path) override { state_.lock()->index.file_removed(path, now()); }
-  void directory_stored(const Path& path, const RemoteDirectory& directory) override {
-    state_.lock()->index.directory_stored(path, directory, now());
-  }
-  void directory_removed(const Path& path) override {
-    state_.lock()->index.directory_removed(path, now());
-  }
-  void file_in_doubt(const Path& path) override { state_.lock()->index.file_in_doubt(path); }
+  void file_stored(const Path& path, const RemoteFile& file) override;
+  void file_removed(const Path& path) override;
+  void directory_stored(const Path& path, const RemoteDirectory& directory) override;
+  void directory_removed(const Path& path) override;
+  void file_in_doubt(const Path& path) override;
   std::optional<RemoteEntry> recall(const Path& path) override {
     return state_.lock()->index.recall(path);
   }
@@ -121,9 +138,16 @@ class RemoteCatalog final : public Catalog {
   FlightPointer fetch_file_metadata(LockedCatalog& state, const Path& path);
   FlightPointer fetch_directory_metadata(LockedCatalog& state, const Path& path);
   FlightPointer fetch(LockedCatalog& state, const Path& path, Need need);
+  // Whether the attribute cache knew what is needed, and it is in the index now.
+  bool remember(LockedCatalog& state, const Path& path, Need need);
+  bool remember_file(LockedCatalog& state, const Path& path);
+  bool remember_marker(LockedCatalog& state, const Path& path);
+  void note_head(const Key& key, const std::optional<VersionIdentity>& version,
+                 const ObjectInfo* info);
   void report(LockedCatalog& state, const std::vector<Key>& hidden);
 
   Requests& requests_;
+  AttributeCache& attributes_;
   Executor& executor_;
   const CatalogSettings settings_;
   const HiddenKey on_hidden_key_;
@@ -180,7 +204,8 @@ RemoteCatalog::FlightPointer RemoteCatalog::fetch_file_metadata(LockedCatalog& s
   return join(state, "head " + path.text(), path.parent(), [&](auto& held, Flight& flight) {
     const auto info = held.unlocked([&] { return fetch_head(requests_, path.text()); });
     if (info.ok()) {
-      held->index.add_head(path, info->has_value() ? &**info : nullptr, flight.began);
+      const ObjectInfo* const object = info->has_value() ? &**info : nullptr;
+      note_head(path.text(), held->index.add_head(path, object, flight.began), object);
     } else {
       flight.error = info.error();
     }
@@ -192,7 +217,8 @@ RemoteCatalog::FlightPointer RemoteCatalog::fetch_directory_metadata(LockedCatal
   return join(state, "mark " + path.text(), path, [&](auto& held, Flight& flight) {
     const auto info = held.unlocked([&] { return fetch_head(requests_, path.prefix()); });
     if (info.ok()) {
-      held->index.add_marker_head(path, info->has_value() ? &**info : nullptr, flight.began);
+      const ObjectInfo* const object = info->has_value() ? &**info : nullptr;
+      note_head(path.prefix(), held->index.add_marker_head(path, object, flight.began), object);
     } else {
       flight.error = info.error();
     }
@@ -214,6 +240,44 @@ RemoteCatalog::FlightPointer RemoteCatalog::fetch(LockedCatalog& state, const Pa
   return std::make_shared<Flight>();
 }
 
+void RemoteCatalog::note_head(const Key& key, const std::optional<VersionIdentity>& version,
+                              const ObjectInfo* info) {
+  if (info == nullptr) {
+    attributes_.forget(key);
+  } else if (version) {
+    attributes_.keep(key, remembered(*version, *info));
+  }
+}
+
+bool RemoteCatalog::remember(LockedCatalog& state, const Path& path, Need need) {
+  if (need == Need::file_metadata) return remember_file(state, path);
+  return need == Need::directory_metadata && remember_marker(state, path);
+}
+
+bool RemoteCatalog::remember_file(LockedCatalog& state, const Path& path) {
+  const auto object = state.unlocked([&] { return attributes_.recall(path.text()); });
+  // Somebody else may have asked meanwhile.
+  if (state->index.metadata_need(path) == Need::nothing) return true;
+  return object && state->index.add_remembered(path, *object);
+}
+
+// What tells that a marker is still the one remembered, or that there is none, is a listing of its
+// directory. It costs the one request that a HEAD would, and who read the directory before will
+// most likely read it again.
+bool RemoteCatalog::remember_marker(LockedCatalog& state, const Path& path) {
+  const Key key = path.prefix();
+  if (!state->index.has_listed_marker(path)) {
+    if (!state.unlocked([&] { return attributes_.knows_below(key); })) {
+      return state->index.metadata_need(path) == Need::nothing;
+    }
+    if (state->index.metadata_need(path) == Need::nothing) return true;
+    fetch_listing(state, path, ListExtent::few_pages);
+  }
+  const auto object = state.unlocked([&] { return attributes_.recall(key); });
+  if (state->index.metadata_need(path) == Need::nothing) return true;
+  return object && state->index.add_remembered_marker(path, *object);
+}
+
 Result<RemoteEntry> RemoteCatalog::find(const Path& path) {
   const Instant since = now();
   auto state = state_.lock();
@@ -222,8 +286,10 @@ Result<RemoteEntry> RemoteCatalog::find(const Path& path) {
   // What one request brought must still be there when the next one has brought the rest.
   const Pin pin(state, path.parent());
   while (view.need != Need::nothing) {
-    const auto flight = fetch(state, path, view.need);
-    if (flight->error) return fail(*flight->error);
+    if (!remember(state, path, view.need)) {
+      const auto flight = fetch(state, path, view.need);
+      if (flight->error) return fail(*flight->error);
+    }
     view = state->index.look(path, since);
   }
   return std::move(view.entry);
@@ -251,14 +317,20 @@ Result<> RemoteCatalog::learn(const std::vector<Path>& files) {
   {
     auto state = state_.lock();
     std::ranges::copy_if(files, std::back_inserter(unknown), [&](const Path& path) {
-      return state->index.metadata_need(path) != Need::nothing;
+      const Need need = state->index.metadata_need(path);
+      return need == Need::directory_metadata ||
+             (need == Need::file_metadata && !remember_file(state, path));
     });
   }
   const std::size_t workers = std::min(settings_.heads_at_once, unknown.size());
   const auto batch = std::make_shared<Guarded<Batch>>(executor_, std::move(unknown));
   const auto ask = [this](const Path& path) {
     auto state = state_.lock();
-    return fetch(state, path, state->index.metadata_need(path))->error;
+    const Need need = state->index.metadata_need(path);
+    if (need == Need::directory_metadata && remember_marker(state, path)) {
+      return std::optional<Error>();
+    }
+    return fetch(state, path, need)->error;
   };
   for (std::size_t i = 1; i < workers; ++i) {
     executor_.submit([batch, ask] { work_off(*batch, ask); });
@@ -289,10 +361,47 @@ Result<bool> RemoteCatalog::is_empty(const Path& directory) {
   }
 }
 
+// --- own changes
+
+void RemoteCatalog::file_stored(const Path& path, const RemoteFile& file) {
+  auto state = state_.lock();
+  state->index.file_stored(path, file, now());
+  attributes_.keep(path.text(), remembered(file));
+}
+
+void RemoteCatalog::file_removed(const Path& path) {
+  auto state = state_.lock();
+  state->index.file_removed(path, now());
+  attributes_.forget(path.text());
+}
+
+void RemoteCatalog::directory_stored(const Path& path, const RemoteDirectory& directory) {
+  auto state = state_.lock();
+  state->index.directory_stored(path, directory, now());
+  if (!directory.has_marker || !directory.version) return attributes_.forget(path.prefix());
+  attributes_.keep(path.prefix(), {.identity = *directory.version,
+                                   .version_id = {},
+                                   .content_type = {},
+                                   .metadata = to_map(directory.metadata)});
+}
+
+void RemoteCatalog::directory_removed(const Path& path) {
+  auto state = state_.lock();
+  state->index.directory_removed(path, now());
+  attributes_.forget(path.prefix());
+}
+
+void RemoteCatalog::file_in_doubt(const Path& path) {
+  auto state = state_.lock();
+  state->index.file_in_doubt(path);
+  attributes_.forget(path.text());
+}
+
 Duration RemoteCatalog::valid_for(const Path& path) {
   const Instant at = now();
   const auto view = state_.lock()->index.look(path, at);
-  if (view.need == Need::lookup) return Duration::zero();
+  // Of a directory whose metadata is not known recall() gives a guess.
+  if (view.need != Need::nothing) return Duration::zero();
   return std::max(view.until - at, Duration::zero());
 }
 
@@ -312,8 +421,10 @@ void RemoteCatalog::report(LockedCatalog& state, const std::vector<Key>& hidden)
 
 std::unique_ptr<Catalog> make_catalog(Requests& requests, Executor& executor,
                                       const CatalogSettings& settings,
-                                      Catalog::HiddenKey on_hidden_key) {
-  return std::make_unique<RemoteCatalog>(requests, executor, settings, std::move(on_hidden_key));
+                                      Catalog::HiddenKey on_hidden_key,
+                                      AttributeCache& attributes) {
+  return std::make_unique<RemoteCatalog>(requests, executor, settings, std::move(on_hidden_key),
+                                         attributes);
 }
 
 }  // namespace spillway

@@ -13,11 +13,13 @@
 #include <string>
 #include <vector>
 
+#include "src/attribute_cache.h"
 #include "src/clock.h"
 #include "src/metadata.h"
 #include "src/path.h"
 #include "src/report.h"
 #include "src/requests.h"
+#include "src/version_identity.h"
 
 namespace spillway {
 
@@ -42,8 +44,9 @@ struct RemoteFile {
 struct RemoteDirectory {
   bool has_marker = false;  // a "name/" object exists
   VersionId marker_version = {};  // of that object, where known
-  Metadata metadata = {};    // the same
-  bool is_known = true;      // false: seen in a listing only, which tells neither of the above
+  Metadata metadata = {};         // the same
+  std::optional<VersionIdentity> version = {};  // the same
+  bool is_known = true;  // false: seen in a listing only, which tells none of the above
 };
 
 // What is under a name. Both empty: nothing. When a key is both a file and a prefix the directory
@@ -76,18 +79,19 @@ class Catalog {
 
   // What is under `path`, with metadata. Costs nothing when the parent's listing is fresh and the
   // metadata known; else a listing of the parent (kept for the next question) or, for parents
-  // larger than a few pages, two small LISTs; and a HEAD for unknown metadata (for a directory of
-  // its marker, once, until a listing of the directory shows another). Names that are not there,
-  // or below a directory that is not, cost no request while the listing is fresh. An error: B2
-  // could not be asked.
+  // larger than a few pages, two small LISTs; and a HEAD for metadata that the attribute cache does
+  // not know either (for a directory of its marker, once, until a listing of the directory shows
+  // another; a directory that the cache knows something of is listed instead). Names that are not
+  // there, or below a directory that is not, cost no request while the listing is fresh. An error:
+  // B2 could not be asked.
   virtual Result<RemoteEntry> find(const Path& path) = 0;
 
   // All of a directory. `fresh` listings are answered from memory; others by LIST, all pages.
   virtual RemoteListing list(const Path& directory) = 0;
 
-  // Learns the metadata of these files and directories by HEADs, many at once; gone files are
-  // dropped. Asks nothing for what is known already. Returns when all are known or failed; the
-  // first failure is the result.
+  // Learns the metadata of these files and directories, from the attribute cache or by HEADs, many
+  // at once; gone files are dropped. Asks nothing for what is known already. Returns when all are
+  // known or failed; the first failure is the result.
   virtual Result<> learn(const std::vector<Path>& files) = 0;
 
   // Whether anything lies below the directory, by one LIST of two keys; own changes count.
@@ -124,8 +128,9 @@ struct CatalogSettings {
   std::size_t kept_names = 200'000;      // in all directories together; the oldest go first
 };
 
-[[nodiscard]] std::unique_ptr<Catalog> make_catalog(Requests& requests, Executor& executor,
-                                                    const CatalogSettings& settings,
-                                                    Catalog::HiddenKey on_hidden_key);
+// All references outlive the catalog.
+[[nodiscard]] std::unique_ptr<Catalog> make_catalog(
+    Requests& requests, Executor& executor, const CatalogSettings& settings,
+    Catalog::HiddenKey on_hidden_key, AttributeCache& attributes = no_attribute_cache());
 
 }  // namespace spillway

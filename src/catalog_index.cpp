@@ -225,12 +225,19 @@ bool CatalogIndex::removed_since(const Key& key, Moment moment) {
          place.slot->file.as_of.order > moment.order;
 }
 
+bool CatalogIndex::has_listed_marker(const Path& directory) {
+  const Directory* known = find_directory(directory.text());
+  return known != nullptr && known->marker.version && !known->marker.metadata;
+}
+
 RemoteDirectory CatalogIndex::directory_of(const Directory* known) {
   if (known == nullptr) return {.is_known = false};
-  return {.has_marker = known->marker.state == Marker::State::present,
-          .marker_version = known->marker.version_id,
-          .metadata = known->marker.metadata.value_or(Metadata()),
-          .is_known = known->marker.is_known()};
+  const Marker& marker = known->marker;
+  return {.has_marker = marker.state == Marker::State::present,
+          .marker_version = marker.version_id,
+          .metadata = marker.metadata.value_or(Metadata()),
+          .version = marker.metadata ? marker.version : std::nullopt,
+          .is_known = marker.is_known()};
 }
 
 RemoteFile CatalogIndex::file_of(const FileFact& fact) {

@@ -27,16 +27,6 @@ struct Moment {
   Instant time{};
 };
 
-// What tells one version of an object from another, as far as listings say.
-struct VersionIdentity {
-  std::uint64_t size = 0;
-  Etag etag;
-  WallTime modified{};
-  // An answer's time is the server's clock at that moment, or has whole seconds: it is within two
-  // seconds of what listings say of the same version.
-  enum class Source : std::uint8_t { listing, answer } source = Source::listing;
-};
-
 // What B2 said of one directory.
 struct DirectoryRows {
   struct File {
@@ -93,9 +83,20 @@ class CatalogIndex {
   // Of one name: what two small LISTs said.
   void add_point(const Path& path, const std::optional<VersionIdentity>& file, bool is_directory,
                  Moment moment);
-  // nullptr: there is no such object.
-  void add_head(const Path& path, const ObjectInfo* info, Moment moment);
-  void add_marker_head(const Path& directory, const ObjectInfo* info, Moment moment);
+  // nullptr: there is no such object. Give the version that the metadata is known of now; nullopt
+  // where the answer was not taken.
+  std::optional<VersionIdentity> add_head(const Path& path, const ObjectInfo* info, Moment moment);
+  std::optional<VersionIdentity> add_marker_head(const Path& directory, const ObjectInfo* info,
+                                                 Moment moment);
+
+  // --- what an earlier mount learned
+
+  // Taken where the version that is listed now is the one remembered, and no more is known of it;
+  // whether it was.
+  bool add_remembered(const Path& path, const RememberedObject& object);
+  bool add_remembered_marker(const Path& directory, const RememberedObject& object);
+  // Whether the directory's marker was listed, and its metadata alone is not known.
+  [[nodiscard]] bool has_listed_marker(const Path& directory);
 
   // --- own changes, see Catalog
 

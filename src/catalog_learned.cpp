@@ -1,6 +1,5 @@
 // CatalogIndex: taking in what B2 answered and what this mount changed itself.
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
 #include "src/catalog_index.h"
@@ -15,21 +14,6 @@ VersionIdentity identity_of(const ObjectInfo& info) {
           .etag = info.etag,
           .modified = info.last_modified,
           .source = Source::answer};
-}
-
-bool has_same_content(const VersionIdentity& one, const VersionIdentity& other) {
-  return one.size == other.size && one.etag == other.etag;
-}
-
-// Whether what is known of one version holds for the other. Equal bytes are not enough: a copy of
-// an object onto itself changes its metadata and nothing else but the time.
-bool is_same(const VersionIdentity& known, const VersionIdentity& listed) {
-  if (!has_same_content(known, listed)) return false;
-  if (known.source == Source::listing && listed.source == Source::listing) {
-    return known.modified == listed.modified;
-  }
-  if (known.modified == WallTime()) return true;
-  return std::chrono::abs(known.modified - listed.modified) <= std::chrono::seconds(2);
 }
 
 }  // namespace
@@ -84,6 +68,9 @@ void CatalogIndex::add_rows(const Path& directory, const DirectoryRows& rows, Mo
     }
   }
   if (rows.is_large) known.is_large = true;
+  // The marker is the first key below the directory, so the first page tells already.
+  const bool has_first_page = !rows.files.empty() || !rows.directories.empty() || rows.marker;
+  if (has_first_page) set_marker(known.marker, rows.marker, moment);
   if (rows.extent == DirectoryRows::Extent::complete) {
     known.is_large = rows.is_large;
     sweep(known, moment);
@@ -121,17 +108,18 @@ void CatalogIndex::add_point(const Path& path, const std::optional<VersionIdenti
   shrink();
 }
 
-void CatalogIndex::add_head(const Path& path, const ObjectInfo* info, Moment moment) {
+std::optional<VersionIdentity> CatalogIndex::add_head(const Path& path, const ObjectInfo* info,
+                                                      Moment moment) {
   FileFact& fact = obtain_slot(path.text()).file;
   const bool is_news = moment.order > fact.as_of.order;
   if (info == nullptr) {
     if (is_news) fact = {.as_of = moment, .version = {}, .details = {}};
-    return;
+    return std::nullopt;
   }
   const VersionIdentity version = identity_of(*info);
   const bool is_listed = fact.version && has_same_content(*fact.version, version);
   // What a later listing or an own change said stands; its metadata may still be wanting.
-  if (!is_news && (!is_listed || fact.details)) return;
+  if (!is_news && (!is_listed || fact.details)) return std::nullopt;
   // The listing's time stays with its row, to be compared with the next listing's.
   if (!is_listed) fact.version = version;
   if (is_news) fact.as_of = moment;
@@ -140,10 +128,15 @@ void CatalogIndex::add_head(const Path& path, const ObjectInfo* info, Moment mom
                                                    .metadata = metadata_from(info->metadata),
                                                    .is_first_version = false,
                                                    .history = {}});
+  const VersionIdentity learned = *fact.version;
   shrink();
+  // Between the listing and this answer somebody may have stored another version of equal bytes.
+  return is_same(version, learned) ? std::optional(learned) : std::nullopt;
 }
 
-void CatalogIndex::add_marker_head(const Path& directory, const ObjectInfo* info, Moment moment) {
+std::optional<VersionIdentity> CatalogIndex::add_marker_head(const Path& directory,
+                                                             const ObjectInfo* info,
+                                                             Moment moment) {
   Marker& marker = obtain(directory.text()).marker;
   const std::optional<VersionIdentity> version =
       info == nullptr ? std::nullopt : std::optional(identity_of(*info));
@@ -152,12 +145,41 @@ void CatalogIndex::add_marker_head(const Path& directory, const ObjectInfo* info
     if (!is_listed) set_marker(marker, version, moment);
     marker.as_of = moment;
   } else if (!is_listed) {
-    return;
+    return std::nullopt;
   }
-  if (info == nullptr) return;
-  marker.metadata = metadata_from(info->metadata);
-  marker.version_id = info->version_id;
+  if (info != nullptr) {
+    marker.metadata = metadata_from(info->metadata);
+    marker.version_id = info->version_id;
+  }
+  const std::optional<VersionIdentity> learned = marker.version;
   shrink();
+  return version && learned && is_same(*version, *learned) ? learned : std::nullopt;
+}
+
+// --- what an earlier mount learned
+
+bool CatalogIndex::add_remembered(const Path& path, const RememberedObject& object) {
+  const Place place = find_place(path.text());
+  if (place.slot == nullptr) return false;
+  FileFact& fact = place.slot->file;
+  if (!fact.version || fact.details || !is_same(object.identity, *fact.version)) return false;
+  // Whether it was the first version, and how it was stored, is this mount's own knowledge only.
+  fact.details = std::make_unique<Details>(Details{.version_id = object.version_id,
+                                                   .content_type = object.content_type,
+                                                   .metadata = metadata_from(object.metadata),
+                                                   .is_first_version = false,
+                                                   .history = {}});
+  return true;
+}
+
+bool CatalogIndex::add_remembered_marker(const Path& directory, const RememberedObject& object) {
+  Directory* known = find_directory(directory.text());
+  if (known == nullptr) return false;
+  Marker& marker = known->marker;
+  if (!marker.version || marker.metadata || !is_same(object.identity, *marker.version)) return false;
+  marker.metadata = metadata_from(object.metadata);
+  marker.version_id = object.version_id;
+  return true;
 }
 
 // --- own changes
@@ -228,7 +250,7 @@ void CatalogIndex::directory_stored(const Path& path, const RemoteDirectory& dir
   Marker& marker = obtain(path.text()).marker;
   marker.as_of = moment;
   marker.state = directory.has_marker ? Marker::State::present : Marker::State::absent;
-  marker.version.reset();
+  marker.version = directory.version;
   marker.metadata = directory.metadata;
   marker.version_id = directory.marker_version;
   shrink();

@@ -359,6 +359,7 @@ Result<RemoteFile> Drain::upload_directory(const ShadowRecord& record) {
   RemoteFile remote;
   remote.etag = stored.etag;
   remote.version_id = stored.version_id;
+  remote.last_modified = stored.date;
   remote.metadata = record.metadata;
   return remote;
 }
@@ -423,9 +424,14 @@ Result<> Drain::conclude(const ShadowRecord& record, const Path& target, RemoteF
   history.writer_killed = record.metadata.writer_killed;
   remote.history = std::move(history);
   if (is_directory) {
+    const VersionIdentity version{.size = remote.size,
+                                  .etag = remote.etag,
+                                  .modified = remote.last_modified,
+                                  .source = VersionIdentity::Source::answer};
     parts_.catalog.directory_stored(record.path, {.has_marker = true,
                                                   .marker_version = remote.version_id,
-                                                  .metadata = record.metadata});
+                                                  .metadata = record.metadata,
+                                                  .version = version});
   } else {
     parts_.catalog.file_stored(target, remote);
     if (!says_the_same(remote.metadata, record.metadata)) {

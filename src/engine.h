@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "src/attribute_cache.h"
 #include "src/config.h"
 #include "src/executor.h"
 #include "src/file_system.h"
@@ -23,6 +24,7 @@ struct EngineParts {
   const Hashing& hashing;
   Executor& executor;
   Log& log;
+  AttributeCache& attributes = no_attribute_cache();
 };
 
 struct EngineSettings {

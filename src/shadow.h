@@ -10,6 +10,7 @@
 //   metadata/ID   changes of metadata of what B2 has, on their way there
 //   lost+found/   damaged records and data without a record: set aside, never deleted
 //   lock, spillway.json   who holds it, and which endpoint and bucket it belongs to
+//   attributes.sqlite   beside all that, and no concern of it: a cache (src/attribute_cache.h)
 //
 // Order of a publish(), each step durable before the next: the draft's bytes; the draft's name;
 // the record. From there on the file is safe; the move to files/ can be done again after a crash.

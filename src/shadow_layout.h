@@ -23,6 +23,8 @@ inline constexpr const char* kLostAndFound = "lost+found";
 inline constexpr const char* kLock = "lock";
 inline constexpr const char* kMark = "spillway.json";
 inline constexpr const char* kCleanEnd = "clean";
+// The attribute cache. None of the shadow's own: nothing here reads it.
+inline constexpr const char* kAttributes = "attributes.sqlite";
 
 // A file that is about to get its name; means nothing after a crash.
 inline constexpr std::string_view kFresh = ".new";

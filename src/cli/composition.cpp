@@ -17,6 +17,7 @@
 #include "src/cli/handover.h"
 #include "src/cli/output.h"
 #include "src/descriptor.h"
+#include "src/shadow_layout.h"
 
 namespace spillway::cli {
 namespace {
@@ -233,11 +234,21 @@ void Composition::tell_recovery() {
                {"damaged", found.damaged}});
 }
 
+// Only for a mount, which holds the shadow's lock from its start to its end.
+void Composition::open_attributes() {
+  if (at_start_.state == ServiceAtStart::State::local_only) return;
+  AttributeCacheSettings settings;
+  settings.reserve_bytes = settings_.options.shadow_reserve;
+  const std::string file = disk_->absolute(layout::kAttributes);
+  attributes_ = make_attribute_cache(file, settings, *executor_, log());
+}
+
 std::optional<ExitCode> Composition::open_shadow() {
   auto opened = wait_for_shadow();
   if (opened.ok()) {
     shadow_ = std::move(*opened);
     tell_recovery();
+    open_attributes();
     return std::nullopt;
   }
   const std::string what = "shadow " + printable(settings_.options.shadow);
@@ -268,7 +279,9 @@ std::unique_ptr<FileSystem> Composition::make_file_system() {
   settings.service = at_start_;
   settings.default_uid = getuid();
   settings.default_gid = getgid();
-  return spillway::make_file_system({*store_, *shadow_, *hashing_, *executor_, log()}, settings);
+  AttributeCache& attributes = attributes_ ? *attributes_ : no_attribute_cache();
+  return spillway::make_file_system(
+      {*store_, *shadow_, *hashing_, *executor_, log(), attributes}, settings);
 }
 
 }  // namespace spillway::cli

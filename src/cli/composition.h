@@ -39,7 +39,7 @@ class Composition {
   std::optional<ExitCode> configure();
   // Threads and the store. Opens no connection. Not before a fork.
   void start();
-  // Takes the shadow's lock, for a mount. A daemon that is unmounted already and still finishes its
+  // Takes the shadow's lock, for a mount, and opens the attribute cache in it. A daemon that is unmounted already and still finishes its
   // work is waited for, as long as --shutdown-timeout.
   std::optional<ExitCode> open_shadow();
   // Names the shadow's directory in options(), without touching it.
@@ -70,6 +70,7 @@ class Composition {
   Result<std::unique_ptr<Shadow>> open_shadow_now();
   Result<std::unique_ptr<Shadow>> wait_for_shadow();
   void tell_recovery();
+  void open_attributes();
 
   Settings settings_;
   LogUse log_use_;
@@ -82,6 +83,7 @@ class Composition {
   std::unique_ptr<ObjectStore> store_;
   std::unique_ptr<Disk> disk_;
   std::unique_ptr<Shadow> shadow_;
+  std::unique_ptr<AttributeCache> attributes_;  // goes before the shadow's lock does
   DeferredShadow* deferred_ = nullptr;  // shadow_, where it is one
 };
 

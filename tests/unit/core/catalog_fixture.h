@@ -25,11 +25,12 @@ class CatalogTest : public testing::Test {
  protected:
   CatalogTest() { make({}); }
 
-  void make(const CatalogSettings& settings) {
-    catalog_ = make_catalog(requests_, executor_, settings, [&](const Key& key) {
+  void make(const CatalogSettings& settings, AttributeCache& attributes = no_attribute_cache()) {
+    const auto on_hidden = [&](const Key& key) {
       const std::lock_guard held(mutex_);
       hidden_.push_back(key);
-    });
+    };
+    catalog_ = make_catalog(requests_, executor_, settings, on_hidden, attributes);
   }
 
   // Another client's doings.
