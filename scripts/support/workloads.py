@@ -172,7 +172,8 @@ def check_database(stage, name, count):
 def sqlite(stage, sources):
     stage.start()
     count = stage.options.files
-    steps = (("together", f"{count} inserts, one transaction"), ("each", f"{count} inserts, a transaction each"))
+    steps = (("together", f"{count} inserts, one transaction"),
+             ("each", f"{count} inserts, a transaction each"))
     for files, (name, step) in enumerate(steps, 1):
         script = sources.inserts(name == "together")
         stage.measure(step, ["sqlite3", "-bail", f"{stage.point}/{name}.db", f".read {script}"], files,
@@ -221,7 +222,8 @@ def listed_key(number, count):
 
 def check_listing(stage, count):
     """ls has told the size and the time of every object."""
-    wanted = {(LISTED_SIZE, LONG_AGO + number, Path(listed_key(number, count)).name) for number in range(count)}
+    wanted = {(LISTED_SIZE, LONG_AGO + number, Path(listed_key(number, count)).name)
+              for number in range(count)}
     line = re.compile(r"-\S+\s+\d+\s+\S+\s+\S+\s+(\d+)\s+(\d+)\s+(\S+)")
     found = {(int(match[1]), int(match[2]), match[3])
              for match in map(line.fullmatch, stage.output.read_text().splitlines()) if match}
