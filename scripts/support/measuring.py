@@ -46,11 +46,12 @@ def complaint_of(status, text, point):
 
 
 class Stage:
-    def __init__(self, name, make_mount, b2sim, options):
+    def __init__(self, name, make_mount, b2sim, sources):
         self.name = name
-        self.options = options
+        self.options = sources.options
         self.rows = []
-        self.place = Path(tempfile.mkdtemp(prefix="spillway-requests-"))
+        # Below the sources: who removes those takes along what a signal in close() has left.
+        self.place = Path(tempfile.mkdtemp(prefix="stage-", dir=sources.place))
         self.server = Server(b2sim, self.place)
         self.mount = None
         self.server.start()
