@@ -102,6 +102,7 @@ Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissi
     state->seen = found.doubt && !state->may_be_held ? Seen::unknown : Seen::absent;
   }
   {
+    const auto held = TRY(take_new_name(path));
     auto files = open_files_.lock();
     const auto [entry, is_new] = files->try_emplace(path, file);
     if (!is_new) {
@@ -113,13 +114,17 @@ Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissi
   return add_handle(file, flags);
 }
 
-Result<Opened> BucketFileSystem::open(const Path& path, OpenFlags flags, const Caller& caller) {
+Result<Opened> BucketFileSystem::open(const Path& asked_for, OpenFlags flags,
+                                      const Caller& caller) {
+  const Path path = name_now(asked_for);
   const Found found = TRY(find_existing(path));
   if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
   FilePointer file = found.open;
   if (!file) {
     file = open_found(path, found);
     auto files = open_files_.lock();
+    const bool has_moved = name_now(path) != path;
+    if (has_moved) return files.unlocked([&] { return open(asked_for, flags, caller); });
     file = files->try_emplace(path, file).first->second;
   }
   const bool by_another = [&] {

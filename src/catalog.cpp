@@ -99,6 +99,12 @@ class RemoteCatalog final : public Catalog {
   void directory_removed(const Path& path) override {
     state_.lock()->index.directory_removed(path, now());
   }
+  void tree_stored(const Path& directory) override {
+    state_.lock()->index.tree_stored(directory, now());
+  }
+  void tree_removed(const Path& directory) override {
+    state_.lock()->index.tree_removed(directory, now());
+  }
   void file_in_doubt(const Path& path) override { state_.lock()->index.file_in_doubt(path); }
   std::optional<RemoteEntry> recall(const Path& path) override {
     return state_.lock()->index.recall(path);

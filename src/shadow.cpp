@@ -15,6 +15,7 @@
 #include "src/shadow_ledger.h"
 #include "src/shadow_mark.h"
 #include "src/shadow_recovery.h"
+#include "src/shadow_renames.h"
 #include "src/shadow_space.h"
 #include "src/shadow_stock.h"
 
@@ -59,6 +60,12 @@ class LocalShadow final : public Shadow {
   void leave_upload(const UploadId& id) override { ledger_.leave(id); }
   [[nodiscard]] std::vector<LedgerEntry> orphaned_uploads() const override;
 
+  Result<> note_rename(const TreeRename& rename) override { return renames_.note(rename); }
+  Result<> forget_rename(const std::string& id) override { return renames_.forget(id); }
+  [[nodiscard]] std::vector<TreeRename> unfinished_renames() const override {
+    return renames_.unfinished();
+  }
+
   Result<> close_cleanly() override;
 
  private:
@@ -81,6 +88,7 @@ class LocalShadow final : public Shadow {
   DirectorySync drafts_;
   DirectorySync parts_;
   ShadowLedger ledger_;
+  ShadowRenames renames_;
   mutable Guarded<ShadowIndex> index_;
   ShadowStock stock_;
 };
@@ -93,6 +101,7 @@ LocalShadow::LocalShadow(Disk& disk, const ShadowSettings& settings, Executor& e
       drafts_(disk, executor, kDrafts),
       parts_(disk, executor, kParts),
       ledger_(disk, executor, hash),
+      renames_(disk, executor, hash),
       index_(executor),
       stock_(disk, executor, drafts_, journal_.directory(),
              [this] { return id_of(index_.lock()->next_number()); }) {}
@@ -102,6 +111,7 @@ Result<> LocalShadow::start(const ShadowSettings& settings, const Clock& clock,
   const bool after_crash = TRY(take_possession(disk_, settings.identity, log));
   auto recovered = TRY(recover_shadow(disk_, hash, log));
   TRY(ledger_.load(log));
+  TRY(renames_.load(log));
   recovery_ = recovered.counts;
   recovery_.after_crash = after_crash;
   space_.count(recovered.index.usage().bytes);
