@@ -52,6 +52,7 @@ void BucketFileSystem::conclude(const TreeRename& rename, const TreeMover::Left&
   const bool is_done = left.objects == 0 && records_moved;
   const Result<> forgotten = is_done ? parts_.shadow.forget_rename(rename.id) : Result<>{};
   if (is_done && forgotten.ok()) {
+    catalog_->tree_removed(rename.from);  // a listing made meanwhile may have shown the rest of it
     trees_.places.lock()->show(rename.id);
     return;
   }

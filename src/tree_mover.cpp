@@ -39,6 +39,14 @@ CopyRequest copy_of(const MovingObject& object) {
   return copy;
 }
 
+// As is_copy_of(), of their bytes alone.
+bool has_same_bytes(const ObjectInfo& copy, const ObjectInfo& source) {
+  if (copy.size != source.size) return false;
+  const std::string id = metadata_from(source.metadata).correlation_id;
+  const bool is_same_upload = !id.empty() && metadata_from(copy.metadata).correlation_id == id;
+  return copy.etag == source.etag || is_same_upload;
+}
+
 // Somebody else's change: told apart from a directory that is not there.
 Error changed_meanwhile(const Key& key) {
   Error error;
@@ -161,9 +169,15 @@ Result<> TreeMover::take_back_one(const TreeRename& rename, const TreeMember& me
     const auto there = head(member.target, "");
     if (!there.ok() && is_gone(there.error())) return {};
     if (!there.ok()) return fail(there.error());
-    const auto source = head(member.source, member.version);
+    auto source = head(member.source, member.version);
+    bool is_copy = source.ok() && is_copy_of(*there, *source);
+    if (!source.ok() && is_gone(source.error())) {
+      // Its attributes were changed since, and its bytes are under a newer version.
+      source = head(member.source, "");
+      is_copy = source.ok() && has_same_bytes(*there, *source);
+    }
     if (!source.ok() && !is_gone(source.error())) return fail(source.error());
-    if (!source.ok() || !is_copy_of(*there, *source)) {
+    if (!is_copy) {
       Fields fields = Fields::object();
       fields["path"] = member.target;
       fields["detail"] = "not taken back: it is not what was copied, or the only copy";

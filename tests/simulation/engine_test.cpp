@@ -9,6 +9,7 @@
 #include <cstdlib>
 
 #include "tests/simulation/engine_simulation.h"
+#include "tests/simulation/tree_simulation.h"
 
 namespace spillway::testing {
 namespace {
@@ -18,11 +19,12 @@ std::uint64_t number_from(const char* variable, std::uint64_t otherwise) {
   return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
 }
 
+template <class Simulated>
 void run_seeds(std::uint64_t first, std::uint64_t count) {
   for (std::uint64_t seed = first; seed < first + count; ++seed) {
     SCOPED_TRACE("SPILLWAY_SEED=" + std::to_string(seed));
     try {
-      Simulation(seed).run();
+      Simulated(seed).run();
     } catch (const Deadlock& deadlock) {
       ADD_FAILURE() << deadlock.what();
     }
@@ -31,11 +33,12 @@ void run_seeds(std::uint64_t first, std::uint64_t count) {
 }
 
 // Crashes leak what the crashed process held, so that a child process runs each batch.
+template <class Simulated>
 pid_t start_batch(std::uint64_t first, std::uint64_t count) {
   std::fflush(nullptr);
   const pid_t child = fork();
   if (child != 0) return child;
-  run_seeds(first, count);
+  run_seeds<Simulated>(first, count);
   std::fflush(nullptr);
   _exit(::testing::Test::HasFailure() ? 1 : 0);
 }
@@ -46,9 +49,10 @@ bool end_batch() {
   return wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-TEST(Engine, LosesNothingAcknowledged) {
+template <class Simulated>
+void run_all() {
   if (const std::uint64_t seed = number_from("SPILLWAY_SEED", 0); seed != 0) {
-    return run_seeds(seed, 1);
+    return run_seeds<Simulated>(seed, 1);
   }
   constexpr std::uint64_t kBatch = 500;
   const std::uint64_t first = number_from("SPILLWAY_FIRST", 1);
@@ -61,12 +65,16 @@ TEST(Engine, LosesNothingAcknowledged) {
       went_well = end_batch();
       --running;
     }
-    ASSERT_GT(start_batch(next, std::min(kBatch, end - next)), 0);
+    ASSERT_GT(start_batch<Simulated>(next, std::min(kBatch, end - next)), 0);
     ++running;
   }
   for (; running > 0; --running) went_well = end_batch() && went_well;
   EXPECT_TRUE(went_well) << "a seed failed; it is named above";
 }
+
+TEST(Engine, LosesNothingAcknowledged) { run_all<Simulation>(); }
+
+TEST(Engine, RenamesDirectoriesWholeOrNotAtAll) { run_all<TreeSimulation>(); }
 
 }  // namespace
 }  // namespace spillway::testing
