@@ -39,14 +39,6 @@ CopyRequest copy_of(const MovingObject& object) {
   return copy;
 }
 
-// As is_copy_of(), of their bytes alone.
-bool has_same_bytes(const ObjectInfo& copy, const ObjectInfo& source) {
-  if (copy.size != source.size) return false;
-  const std::string id = metadata_from(source.metadata).correlation_id;
-  const bool is_same_upload = !id.empty() && metadata_from(copy.metadata).correlation_id == id;
-  return copy.etag == source.etag || is_same_upload;
-}
-
 // Somebody else's change: told apart from a directory that is not there.
 Error changed_meanwhile(const Key& key) {
   Error error;
@@ -114,7 +106,10 @@ Result<> TreeMover::learn(std::vector<MovingObject>& objects) {
   std::vector<char> gone(objects.size(), 0);
   const Left left = for_each(objects.size(), AfterError::stop, [&](std::size_t index) -> Result<> {
     MovingObject& object = objects[index];
-    if (object.known) return {};
+    if (object.known) {
+      object.member.upload = object.known->metadata.correlation_id;
+      return {};
+    }
     const auto info = head(object.member.source, "");
     if (!info.ok() && is_gone(info.error())) {
       gone[index] = 1;
@@ -124,6 +119,7 @@ Result<> TreeMover::learn(std::vector<MovingObject>& objects) {
     object.known = file_from(*info);
     object.member.version = info->version_id;
     object.member.size = info->size;
+    object.member.upload = object.known->metadata.correlation_id;
     object.etag = info->etag;
     return {};
   });
@@ -169,14 +165,12 @@ Result<> TreeMover::take_back_one(const TreeRename& rename, const TreeMember& me
     const auto there = head(member.target, "");
     if (!there.ok() && is_gone(there.error())) return {};
     if (!there.ok()) return fail(there.error());
-    auto source = head(member.source, member.version);
-    bool is_copy = source.ok() && is_copy_of(*there, *source);
-    if (!source.ok() && is_gone(source.error())) {
-      // Its attributes were changed since, and its bytes are under a newer version.
-      source = head(member.source, "");
-      is_copy = source.ok() && has_same_bytes(*there, *source);
+    bool is_copy = is_copy_of(*there, member);
+    if (!is_copy && member.upload.empty()) {
+      const auto source = head(member.source, member.version);
+      if (!source.ok() && !is_gone(source.error())) return fail(source.error());
+      is_copy = source.ok() && is_copy_of(*there, *source);
     }
-    if (!source.ok() && !is_gone(source.error())) return fail(source.error());
     if (!is_copy) {
       Fields fields = Fields::object();
       fields["path"] = member.target;
@@ -210,9 +204,16 @@ Result<> TreeMover::take_back(const TreeRename& rename, const std::vector<Moving
 // Older versions must not rise again, and what is newer than the copied one is somebody else's.
 Result<> TreeMover::remove_source(const TreeMember& member) {
   if (member.end != End::removed) {
+    const auto path = Path::parse(member.source);
+    const bool may_be_covered = path && !shadow_.begun_as(*path).empty();
     const auto newest = head(member.source, "");
     if (!newest.ok() && !is_gone(newest.error())) return fail(newest.error());
-    if (newest.ok() && newest->version_id == member.version) TRY(remove(member.source, ""));
+    const bool is_newest = newest.ok() && newest->version_id == member.version;
+    if (is_newest) TRY(remove(member.source, ""));
+    // A split file's upload, finished under its old name for a moment: what is below would rise.
+    if (newest.ok() && !is_newest && may_be_covered) {
+      return fail(ErrorCode::rate_limited, "a file that is being drained covers it: " + member.source);
+    }
   }
   if (member.end == End::hidden || member.version.empty()) return {};
   return remove(member.source, member.version);

@@ -40,21 +40,20 @@ std::optional<Path> path_from(const Json& json) {
 Json json_of(const TreeMember& member) {
   const auto* end = std::ranges::find(kEnds, member.end, &std::pair<End, const char*>::first);
   return Json::array({bytes_of(member.source), bytes_of(member.target), member.version, member.size,
-                      end->second});
+                      end->second, member.upload});
 }
 
 std::optional<TreeMember> member_from(const Json& json) {
-  constexpr std::size_t kFields = 5;
+  constexpr std::size_t kFields = 6;
   if (!json.is_array() || json.size() != kFields) return std::nullopt;
   const auto source = bytes_from(json[0]);
   const auto target = bytes_from(json[1]);
-  if (!source || !target || !json[2].is_string() || !json[3].is_number_unsigned()) {
-    return std::nullopt;
-  }
+  const bool has_texts = json[2].is_string() && json[5].is_string();
+  if (!source || !target || !has_texts || !json[3].is_number_unsigned()) return std::nullopt;
   const auto* end = std::ranges::find_if(kEnds, [&](const auto& known) { return json[4] == known.second; });
   if (end == kEnds.end()) return std::nullopt;
   return TreeMember{*source, *target, json[2].get<std::string>(), json[3].get<std::uint64_t>(),
-                    end->first};
+                    end->first, json[5].get<std::string>()};
 }
 
 std::optional<TreeRename> rename_from(const Json& json) {
@@ -94,12 +93,16 @@ Result<Key> moved_key(const Key& key, const Path& from, const Path& to) {
   return moved;
 }
 
-// Not by the ETag alone: the copy of an object of several parts may have another one. Every upload
-// of ours has an id of its own; without one, bytes and metadata must be known to be equal.
+bool is_copy_of(const ObjectInfo& copy, const TreeMember& member) {
+  const bool has_id = !member.upload.empty() &&
+                      metadata_from(copy.metadata).correlation_id == member.upload;
+  return has_id && copy.size == member.size;
+}
+
+// The copy of an object of several parts may have another ETag.
 bool is_copy_of(const ObjectInfo& copy, const ObjectInfo& source) {
   if (copy.size != source.size || copy.metadata != source.metadata) return false;
-  const bool has_id = !metadata_from(source.metadata).correlation_id.empty();
-  return copy.etag == source.etag || has_id || source.size > kLargestCopy;
+  return copy.etag == source.etag || source.size > kLargestCopy;
 }
 
 std::string to_text(const TreeRename& rename, const TextHash& hash) {

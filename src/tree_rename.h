@@ -32,6 +32,7 @@ struct TreeMember {
     hidden_and_removed,
     hidden,  // its content is the user's history: a newer one is in the shadow
   } end = End::hidden_and_removed;
+  std::string upload;  // correlation id of the version: nothing but its copies has it; may be empty
   friend bool operator==(const TreeMember&, const TreeMember&) = default;
 };
 
@@ -49,8 +50,11 @@ struct TreeRename {
 // The key that an object at or below `from` gets. name_too_long over B2's limit.
 [[nodiscard]] Result<Key> moved_key(const Key& key, const Path& from, const Path& to);
 
-// Whether `copy` can be nothing but a copy of `source`: who removes it, with the source still there,
-// loses nothing.
+// Whether the object under the target can be nothing but our copy of the member: it was not there
+// before, and has the member's own upload's id.
+[[nodiscard]] bool is_copy_of(const ObjectInfo& copy, const TreeMember& member);
+// The same where the upload has no id: bytes and metadata must be known to be equal, so that who
+// removes it, with the source still there, loses nothing.
 [[nodiscard]] bool is_copy_of(const ObjectInfo& copy, const ObjectInfo& source);
 
 // A line of JSON and one with its SHA-256.

@@ -20,9 +20,9 @@ TreeRename example() {
   rename.to = path("b");
   rename.stage = TreeRename::Stage::moving;
   rename.target_was_there = true;
-  rename.members = {{"a/\xff/x", "b/x", "v1", 5, TreeMember::End::removed},
-                    {"a/\xff/", "", "v2", 0, TreeMember::End::hidden},
-                    {"a/\xff//\n", "b//\n", "", 7, TreeMember::End::hidden_and_removed}};
+  rename.members = {{"a/\xff/x", "b/x", "v1", 5, TreeMember::End::removed, "u1"},
+                    {"a/\xff/", "", "v2", 0, TreeMember::End::hidden, ""},
+                    {"a/\xff//\n", "b//\n", "", 7, TreeMember::End::hidden_and_removed, "u3"}};
   rename.records = {"0001", "0002"};
   return rename;
 }
@@ -62,15 +62,27 @@ TEST(TreeRenameTest, OnlyWhatIsSurelyACopyMayBeTakenBack) {
   EXPECT_TRUE(is_copy_of(copy, source));
   copy.etag = "another";
   EXPECT_FALSE(is_copy_of(copy, source)) << "other bytes, for all that is known";
-  Metadata ours;
-  ours.correlation_id = "019a-id";
-  source.metadata = copy.metadata = to_map(ours);
-  EXPECT_TRUE(is_copy_of(copy, source)) << "of several parts: the ETag may differ";
+  copy = source;
   copy.metadata["mtime"] = "2";
   EXPECT_FALSE(is_copy_of(copy, source));
   copy = source;
   copy.size = 11;
   EXPECT_FALSE(is_copy_of(copy, source));
+}
+
+TEST(TreeRenameTest, AnUploadsIdTellsItsCopies) {
+  Metadata ours;
+  ours.correlation_id = "019a-id";
+  ObjectInfo copy;
+  copy.size = 10;
+  copy.metadata = to_map(ours);
+  TreeMember member;
+  member.size = 10;
+  EXPECT_FALSE(is_copy_of(copy, member)) << "of an upload without an id nothing is known";
+  member.upload = "019a-id";
+  EXPECT_TRUE(is_copy_of(copy, member));
+  member.upload = "another";
+  EXPECT_FALSE(is_copy_of(copy, member));
 }
 
 TEST(MovingTreesTest, NamesAreWhereTheirTreeIs) {
