@@ -201,11 +201,19 @@ Result<> TreeMover::take_back(const TreeRename& rename, const std::vector<Moving
 
 // --- removing
 
+// Whether an upload that was begun under the key, for a file that has another name by now, may show
+// there for a moment.
+bool TreeMover::awaits_upload(const Key& key) {
+  const auto path = Path::parse(key);
+  if (path && !shadow_.begun_as(*path).empty()) return true;
+  return std::ranges::any_of(shadow_.orphaned_uploads(),
+                             [&](const LedgerEntry& entry) { return entry.key == key; });
+}
+
 // Older versions must not rise again, and what is newer than the copied one is somebody else's.
 Result<> TreeMover::remove_source(const TreeMember& member) {
   if (member.end != End::removed) {
-    const auto path = Path::parse(member.source);
-    const bool may_be_covered = path && !shadow_.begun_as(*path).empty();
+    const bool may_be_covered = awaits_upload(member.source);
     const auto newest = head(member.source, "");
     if (!newest.ok() && !is_gone(newest.error())) return fail(newest.error());
     const bool is_newest = newest.ok() && newest->version_id == member.version;

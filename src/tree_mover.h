@@ -79,6 +79,7 @@ class TreeMover {
   Result<ObjectInfo> head(const Key& key, const VersionId& version);
   Result<> remove(const Key& key, const VersionId& version);
   Result<> remove_source(const TreeMember& member);
+  [[nodiscard]] bool awaits_upload(const Key& key);
   Result<> copy_one(MovingObject& object);
   Result<> take_back_one(const TreeRename& rename, const TreeMember& member,
                          const std::optional<StoredObject>& copy);

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
+#include <stdexcept>
 #include <string>
 #include <thread>
 
@@ -49,10 +50,19 @@ class RenameDirectory : public testing::Test {
                  "' && find . -mindepth 1 -printf '%P %y %m %l ' \\( -type f -printf '%s %T@' -o -true "
                  "\\) -printf '\\n' | sort && find . -type f | sort | xargs sha256sum");
   }
-  static int visible_below(const Mounted& mounted, B2Sim& server, const std::string& prefix) {
-    static_cast<void>(mounted);
+  // After failures reads are refused until the breaker's cool-down is over.
+  static bool shows_again(const fs::path& top, const std::string& expected) {
+    return eventually([&] {
+      try {
+        return seen(top) == expected;
+      } catch (const std::runtime_error&) {
+        return false;
+      }
+    });
+  }
+  static int visible_below(Mounted& mounted, const std::string& prefix) {
     int count = 0;
-    for (const auto& version : server.versions()) {
+    for (const auto& version : mounted.server().versions()) {
       const bool is_visible = version.at("newest") == true && version.at("hide_marker") == false;
       if (is_visible && version.at("key").get<std::string>().starts_with(prefix)) ++count;
     }
@@ -74,7 +84,7 @@ TEST_F(RenameDirectory, MovesAllOfIt) {
   ASSERT_EQ(try_to_rename(mounted / "old", mounted / "new"), 0);
   EXPECT_FALSE(fs::exists(mounted / "old"));
   EXPECT_EQ(seen(mounted / "new"), before);
-  EXPECT_EQ(visible_below(mounted, mounted.server(), "old"), 0);
+  EXPECT_EQ(visible_below(mounted, "old"), 0);
   EXPECT_EQ(xattr(mounted / "new/f0", "user.b2.location"), "new/f0");
   mounted.unmount();
   mounted.mount();
@@ -131,7 +141,7 @@ TEST_F(RenameDirectory, OpenFilesGoAlong) {
   EXPECT_EQ(read, noise(1'000, 3));
   ::close(reader);
   EXPECT_EQ(read_file(mounted / "new/a/new"), content);
-  EXPECT_TRUE(eventually([&] { return visible_below(mounted, mounted.server(), "old") == 0; }));
+  EXPECT_TRUE(eventually([&] { return visible_below(mounted, "old") == 0; }));
 }
 
 TEST_F(RenameDirectory, AFailedCopyChangesNothing) {
@@ -142,7 +152,7 @@ TEST_F(RenameDirectory, AFailedCopyChangesNothing) {
                               {"nth", 7},
                               {"fault", {{"status", 400}, {"code", "InvalidRequest"}}}});
   EXPECT_EQ(try_to_rename(mounted / "old", mounted / "new"), EIO);
-  EXPECT_EQ(visible_below(mounted, mounted.server(), "new"), 0);
+  EXPECT_EQ(visible_below(mounted, "new"), 0);
   EXPECT_FALSE(fs::exists(mounted / "new"));
   EXPECT_EQ(seen(mounted / "old"), before);
   EXPECT_EQ(mounted.log("rename_failed").size(), 1U);
@@ -158,8 +168,7 @@ TEST_F(RenameDirectory, AnOutageChangesNothing) {
   mounted.server().kill();
   EXPECT_EQ(try_to_rename(mounted / "old", mounted / "new"), EHOSTUNREACH);
   mounted.server().start();
-  EXPECT_TRUE(eventually([&] { return fs::exists(mounted / "old/f0"); }));
-  EXPECT_EQ(seen(mounted / "old"), before);
+  EXPECT_TRUE(shows_again(mounted / "old", before));
   EXPECT_FALSE(fs::exists(mounted / "new"));
 }
 
@@ -173,12 +182,12 @@ TEST_F(RenameDirectory, KilledWhileItCopiesIsTakenBack) {
                               {"times", -1},
                               {"fault", {{"stall_ms", 60'000}, {"then", "close"}}}});
   std::thread caller([&] { try_to_rename(mounted / "old", mounted / "new"); });
-  EXPECT_TRUE(eventually([&] { return visible_below(mounted, mounted.server(), "new") == 5; }));
+  EXPECT_TRUE(eventually([&] { return visible_below(mounted, "new") == 5; }));
   EXPECT_TRUE(xattr(mounted.root(), "user.b2.status").value_or("").contains("\"total\":14"));
   remount_after_kill(mounted);
   caller.join();
   EXPECT_EQ(mounted.log("rename_resumed").size(), 1U);
-  EXPECT_TRUE(eventually([&] { return visible_below(mounted, mounted.server(), "new") == 0; }));
+  EXPECT_TRUE(eventually([&] { return visible_below(mounted, "new") == 0; }));
   EXPECT_TRUE(eventually([&] { return mounted.log("rename_finished").size() == 1; }));
   EXPECT_EQ(seen(mounted / "old"), before);
   EXPECT_FALSE(fs::exists(mounted / "new"));
@@ -198,7 +207,7 @@ TEST_F(RenameDirectory, KilledWhileItRemovesIsRolledForward) {
   remount_after_kill(mounted);
   caller.join();
   EXPECT_EQ(seen(mounted / "new"), before);
-  EXPECT_TRUE(eventually([&] { return visible_below(mounted, mounted.server(), "old") == 0; }));
+  EXPECT_TRUE(eventually([&] { return visible_below(mounted, "old") == 0; }));
   EXPECT_TRUE(eventually([&] { return mounted.log("rename_finished").size() == 1; }));
   EXPECT_FALSE(fs::exists(mounted / "old"));
 }
@@ -210,13 +219,13 @@ TEST_F(RenameDirectory, SourcesThatCanNotGoAreNotShownAndGoLater) {
   mounted.server().fault_for_ever("DeleteObject", {{"status", 403}, {"code", "AccessDenied"}});
   EXPECT_EQ(try_to_rename(mounted / "old", mounted / "new"), 0);
   EXPECT_EQ(mounted.log("rename_unfinished").size(), 1U);
-  EXPECT_EQ(seen(mounted / "new"), before);
+  EXPECT_TRUE(shows_again(mounted / "new", before));
   EXPECT_FALSE(fs::exists(mounted / "old"));
   EXPECT_EQ(::mkdir((mounted / "old").c_str(), 0755), -1);
   EXPECT_EQ(errno, EBUSY);
   mounted.server().clear_faults();
   EXPECT_TRUE(eventually([&] { return mounted.log("rename_finished").size() == 1; }));
-  EXPECT_EQ(visible_below(mounted, mounted.server(), "old"), 0);
+  EXPECT_EQ(visible_below(mounted, "old"), 0);
   EXPECT_EQ(::mkdir((mounted / "old").c_str(), 0755), 0);
 }
 
