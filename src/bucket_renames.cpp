@@ -307,7 +307,13 @@ Result<> BucketFileSystem::take_back(TreeRename& rename, const std::vector<Movin
 // --- new names. All copies exist: nothing here may fail the rename any more.
 
 bool BucketFileSystem::settle_names(TreeMove& move) {
-  const bool records_moved = move_records(move.rename, Seen::absent);
+  // A record that keeps its old name is not seen until a later try: a disk that fails once gets more
+  // chances.
+  constexpr int kTries = 3;
+  bool records_moved = false;
+  for (int tries = 0; tries < kTries && !records_moved; ++tries) {
+    records_moved = move_records(move.rename, Seen::absent);
+  }
   std::map<Path, RemoteFile> stored;
   catalog_->tree_removed(move.rename.from);
   catalog_->tree_stored(move.rename.to);
