@@ -156,6 +156,7 @@ std::string BucketFileSystem::status_json() {
   const auto stuck = drain_->stuck();
   status["stuck_files"] = stuck.size();
   status["stuck"] = list_of(stuck);
+  add_renames(status);
   return as_text(status);
 }
 

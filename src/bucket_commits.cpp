@@ -231,6 +231,7 @@ Result<> BucketFileSystem::store_small(const Path& path, const Metadata& metadat
     TRY(state->writer->write(0, bytes));
   }
   {
+    const auto held = TRY(take_new_name(path));
     auto files = open_files_.lock();
     if (!files->try_emplace(path, file).second) return fail(ErrorCode::exists, path.text());
   }

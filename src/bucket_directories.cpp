@@ -20,9 +20,12 @@ Result<DirectoryHandle*> BucketFileSystem::open_directory(const Path& path) {
 void BucketFileSystem::release_directory(DirectoryHandle* handle) { delete handle; }
 
 // All names of a directory, the more important source overwriting the less important one.
-void BucketFileSystem::gather_names(const Path& directory,
+void BucketFileSystem::gather_names(const Path& asked_for,
                                     std::map<std::string, DirectoryEntry>& names,
                                     std::optional<Error>& error) {
+  const auto place = trees_.place_of(asked_for);
+  if (!place) return;
+  const Path& directory = *place;
   const auto add = [&](std::string_view name, FileKind kind, std::optional<Attributes> known) {
     DirectoryEntry entry;
     entry.name = std::string(name);
@@ -57,6 +60,10 @@ void BucketFileSystem::gather_names(const Path& directory,
       add(path.name(), state->metadata.kind, attributes_of(*state));
     }
   }
+  std::erase_if(names, [&](const auto& entry) {
+    const auto path = directory.child(entry.first);
+    return path && trees_.place_of(*path) != path;
+  });
 }
 
 Result<> BucketFileSystem::read_directory(
@@ -155,7 +162,7 @@ Result<> BucketFileSystem::store_directory(const Path& path, const Metadata& met
 Result<Attributes> BucketFileSystem::make_directory(const Path& path, std::uint32_t permissions,
                                                     const Caller& caller) {
   TRY(check_creatable(path));
-  const auto held = path_locks_.take(path);
+  const auto held = TRY(take_new_name(path));
   const Found found = find(path);
   if (found.exists()) return fail(ErrorCode::exists, path.text());
   Metadata metadata;

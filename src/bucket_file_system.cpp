@@ -59,11 +59,13 @@ BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSetting
                             },
                             parts.attributes)),
       path_locks_(jobs_),
+      trees_(requests_, parts_.shadow, jobs_, parts_.log),
       open_files_(jobs_),
       handles_(jobs_),
       metadata_waits_(jobs_),
       drain_(make_drain()),
       started_(jobs_.clock().now()) {
+  resume_renames();
   if (settings.service.state == ServiceState::local_only) return;
   drain_->start();
   take_up_waiting_metadata();
@@ -108,6 +110,7 @@ std::shared_ptr<Drain> BucketFileSystem::make_drain() {
 }
 
 bool BucketFileSystem::is_being_written(const Path& path) {
+  if (trees_.place_of(path) != path) return true;  // it is about to get another name
   const FilePointer file = find_open(path);
   if (!file) return false;
   return file->state.lock()->writer != nullptr;
@@ -136,7 +139,7 @@ BucketFileSystem::FilePointer BucketFileSystem::find_open(const Path& path) {
   return found == files->end() ? nullptr : found->second;
 }
 
-BucketFileSystem::Found BucketFileSystem::find(const Path& path) {
+BucketFileSystem::Found BucketFileSystem::find_at(const Path& path) {
   Found found;
   if (path.is_root()) {
     found.is_directory = true;

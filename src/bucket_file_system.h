@@ -1,8 +1,8 @@
 // The FileSystem over a bucket: merges what B2 holds (src/catalog.h), what the shadow keeps and
 // what is open into one tree. What is open wins over the shadow, the shadow over B2.
 //
-// Locks, in the order in which they may be taken: a path's lock (src/path_locks.h), the table of
-// open files, one open file, a writer. No call to B2 is made with the table or an open file locked.
+// Locks, in the order in which they may be taken: a path's lock or a tree's (src/path_locks.h), the
+// table of open files, where trees are (src/tree_renames.h) or one open file, a writer. No call to B2 is made with the table or an open file locked.
 #pragma once
 
 #include <atomic>
@@ -20,6 +20,7 @@
 #include "src/open_file.h"
 #include "src/path_locks.h"
 #include "src/service.h"
+#include "src/tree_renames.h"
 #include "src/tracked_executor.h"
 
 namespace spillway {
@@ -95,7 +96,7 @@ class BucketFileSystem final : public FileSystem {
   };
 
   // bucket_file_system.cpp: what is there.
-  [[nodiscard]] Found find(const Path& path);
+  [[nodiscard]] Found find_at(const Path& path);
   [[nodiscard]] bool is_only_a_means(const Path& path, const RemoteFile& file);
   // not_found where there is nothing; the doubt as an error only where nothing is known.
   [[nodiscard]] Result<Found> find_existing(const Path& path);
@@ -175,6 +176,7 @@ class BucketFileSystem final : public FileSystem {
   Result<> end_metadata_wait(const FilePointer& file);
   void forget_waiting_metadata(const Path& path);
   void take_up_waiting_metadata();
+  void forget_metadata_within(const Path& directory);
   void version_replaced(OpenFile& file, const RemoteFile& stored);
   Result<RemoteFile> store_metadata(const Path& path, const RemoteFile& remote,
                                     const Metadata& metadata);
@@ -196,6 +198,57 @@ class BucketFileSystem final : public FileSystem {
   [[nodiscard]] Result<bool> bucket_lacks(const Path& path, const ShadowRecord& record);
   void keep_readable(const FilePointer& file, const Path& path);
   void forget_open(const Path& path);
+
+  // bucket_renames.cpp: renaming directories. Done once all copies exist, whatever comes after: ok
+  // also where sources are left to be removed later.
+  struct TreeMove {
+    TreeRename rename;
+    std::vector<MovingObject> objects;
+    Metadata directory;
+    bool is_noted = false;  // the journal may have it
+  };
+  // Of names in directories that are being renamed, where they are now.
+  [[nodiscard]] Found find(const Path& path);
+  [[nodiscard]] Path name_now(const Path& path);
+  // The lock for a name that is to be made: not_found where its directory has gone meanwhile.
+  [[nodiscard]] Result<PathLocks::Held> take_new_name(const Path& path);
+  Result<> check_new_name(const Path& path, const PathLocks::Held& held);
+  Result<> rename_directory(const Path& from, const Path& to, RenameMode mode);
+  Result<> check_replaceable(const Path& from, const Path& to, const Found& target,
+                             RenameMode mode);
+  Result<> commit_below(const Path& directory);
+  [[nodiscard]] bool is_only_here(const Path& directory);
+  Result<std::vector<ObjectInfo>> list_tree(const Path& directory);
+  Result<> check_new_names(const Path& from, const Path& to);
+  Result<std::optional<MovingObject>> plan_object(const ObjectInfo& listed, const Path& from,
+                                                  const Path& to);
+  Result<TreeMove> plan_move(const Path& from, const Path& to, const Found& source,
+                             const Found& target);
+  Result<> carry_out(TreeMove& move);
+  Result<> copy_all(TreeMove& move, TreeProgress& progress);
+  Result<> carry_metadata(const TreeMove& move);
+  Result<> undo(TreeMove& move, Error error);
+  Result<> take_back(TreeRename& rename, const std::vector<MovingObject>& copies);
+  bool settle_names(TreeMove& move);
+  [[nodiscard]] RemoteFile copied_file(RemoteFile file, const Path& path,
+                                       const StoredObject& copy) const;
+  bool move_records(const TreeRename& rename, Seen seen);
+  bool move_record(const TreeRename& rename, const ShadowRecord& record, Seen seen);
+  void move_open_files(const TreeRename& rename, const std::map<Path, RemoteFile>& stored);
+  void move_open_file(OpenFile::State& state, const Path& path, const RemoteFile* stored);
+
+  // bucket_renames_unfinished.cpp
+  void hide_half(const TreeRename& rename);
+  void remember(const TreeRename& rename);
+  void conclude(const TreeRename& rename, const TreeMover::Left& left, bool records_moved);
+  void go_on_later();
+  void go_on();
+  Result<> finish(TreeRename rename);
+  void resume_renames();
+  [[nodiscard]] std::shared_ptr<TreeProgress> begin_progress(const TreeMove& move);
+  void end_progress(const std::shared_ptr<TreeProgress>& progress);
+  void tell_progress(const std::weak_ptr<TreeProgress>& weak);
+  void add_renames(Fields& status);
 
   // bucket_directories.cpp
   Result<> store_directory(const Path& path, const Metadata& metadata);
@@ -239,6 +292,8 @@ class BucketFileSystem final : public FileSystem {
   BufferPool pool_;
   std::unique_ptr<Catalog> catalog_;
   PathLocks path_locks_;
+  TreeRenames trees_;
+  std::atomic<std::uint64_t> renames_begun_ = 0;
   Guarded<OpenFiles> open_files_;
   // Every handle that was not released: at an unmount the kernel may drop its last releases.
   Guarded<std::map<FileHandle*, std::unique_ptr<FileHandle>>> handles_;

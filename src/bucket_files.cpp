@@ -102,6 +102,7 @@ Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissi
     state->seen = found.doubt && !state->may_be_held ? Seen::unknown : Seen::absent;
   }
   {
+    const auto held = TRY(take_new_name(path));
     auto files = open_files_.lock();
     const auto [entry, is_new] = files->try_emplace(path, file);
     if (!is_new) {
@@ -120,6 +121,7 @@ Result<Opened> BucketFileSystem::create(const Path& path, std::uint32_t permissi
 BucketFileSystem::FilePointer BucketFileSystem::enter(const Path& path, const Found& found) {
   const FilePointer candidate = found.open ? found.open : open_found(path, found);
   auto files = open_files_.lock();
+  if (name_now(path) != path) return nullptr;
   if (found.open && (!files->contains(path) || files->at(path) != found.open)) return nullptr;
   const FilePointer file = files->try_emplace(path, candidate).first->second;
   ++file->state.lock()->handles;
@@ -131,9 +133,11 @@ void BucketFileSystem::leave(const FilePointer& file) {
   drop_if_unused(file);
 }
 
-Result<Opened> BucketFileSystem::open(const Path& path, OpenFlags flags, const Caller& caller) {
+Result<Opened> BucketFileSystem::open(const Path& asked_for, OpenFlags flags,
+                                      const Caller& caller) {
   FilePointer file;
   while (!file) {
+    const Path path = name_now(asked_for);
     const Found found = TRY(find_existing(path));
     if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
     file = enter(path, found);

@@ -328,6 +328,35 @@ void BucketFileSystem::take_up_waiting_metadata() {
   }
 }
 
+void BucketFileSystem::forget_metadata_within(const Path& directory) {
+  for (const MetadataChange& change : parts_.shadow.waiting_metadata()) {
+    if (change.path.is_within(directory)) forget_waiting_metadata(change.path);
+  }
+}
+
+// Changes that wait below a directory belong to its copies from now on. Both are in the journal until
+// the rename is decided: the one whose version there is holds.
+Result<> BucketFileSystem::carry_metadata(const TreeMove& move) {
+  const Path& from = move.rename.from;
+  forget_waiting_metadata(move.rename.to);
+  for (MetadataChange change : parts_.shadow.waiting_metadata()) {
+    if (!change.path.is_within(from)) continue;
+    const auto object = std::ranges::find(move.objects, change.path.text(), [](const auto& each) {
+      return each.member.source;
+    });
+    const bool is_directory = change.metadata.kind == FileKind::directory;
+    if (!is_directory && (object == move.objects.end() || !object->copy)) continue;
+    change.path = change.path.rebased(from, move.rename.to);
+    if (!is_directory) {
+      change.version = {change.path.text(), object->copy->version_id, object->copy->etag,
+                        change.version.size};
+    }
+    TRY(parts_.shadow.note_metadata(change));
+    metadata_changed(change.path);
+  }
+  return {};
+}
+
 Result<> BucketFileSystem::send_metadata_within(const Path& directory) {
   Result<> first;
   for (const MetadataChange& change : parts_.shadow.waiting_metadata()) {

@@ -100,12 +100,15 @@ void BucketFileSystem::forget_open(const Path& path) {
 Result<> BucketFileSystem::rename(const Path& from, const Path& to, RenameMode mode) {
   if (from == to) return {};
   TRY(check_creatable(to));
-  const auto held = path_locks_.take_both(from, to);
+  std::optional<PathLocks::Held> held(path_locks_.take_both(from, to));
+  TRY(check_new_name(to, *held));
   const Found source = TRY(find_existing(from));
+  if (source.is_directory) {
+    held.reset();  // the whole tree is locked instead
+    return rename_directory(from, to, mode);
+  }
   const Found target = find(to);
   if (mode == RenameMode::no_replace && target.exists()) return fail(ErrorCode::exists, to.text());
-  // mv copies the tree file by file when it is told so.
-  if (source.is_directory) return fail(ErrorCode::cross_device, from.text());
   if (target.is_directory) return fail(ErrorCode::is_directory, to.text());
   if (target.open) keep_readable(target.open, to);
   TRY(rename_file(from, to, source, target));

@@ -116,6 +116,12 @@ class RemoteCatalog final : public Catalog {
   void file_removed(const Path& path) override;
   void directory_stored(const Path& path, const RemoteDirectory& directory) override;
   void directory_removed(const Path& path) override;
+  void tree_stored(const Path& directory) override {
+    state_.lock()->index.tree_stored(directory, now());
+  }
+  void tree_removed(const Path& directory) override {
+    state_.lock()->index.tree_removed(directory, now());
+  }
   void file_in_doubt(const Path& path) override;
   std::optional<RemoteEntry> recall(const Path& path) override {
     return state_.lock()->index.recall(path);

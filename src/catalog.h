@@ -103,6 +103,12 @@ class Catalog {
   virtual void directory_stored(const Path& path, const RemoteDirectory& directory) = 0;
   virtual void directory_removed(const Path& path) = 0;
 
+  // The directory has a whole tree below it that this mount put there, or has gone with all below it.
+  // What was known of it and of all below holds no more; after tree_stored() it is asked for anew,
+  // but for what file_stored() and directory_stored() then tell.
+  virtual void tree_stored(const Path& directory) = 0;
+  virtual void tree_removed(const Path& directory) = 0;
+
   // An own change of the file may have been carried out, and nobody heard: nothing that was known of
   // it holds.
   virtual void file_in_doubt(const Path& path) = 0;

@@ -105,6 +105,9 @@ class CatalogIndex {
   void directory_stored(const Path& path, const RemoteDirectory& directory, Instant now);
   void directory_removed(const Path& path, Instant now);
 
+  void tree_stored(const Path& directory, Instant now);
+  void tree_removed(const Path& directory, Instant now);
+
   void file_in_doubt(const Path& path);
 
   // A directory with requests under way is not forgotten.
@@ -184,6 +187,8 @@ class CatalogIndex {
   static void set_marker(Marker& marker, const std::optional<VersionIdentity>& version,
                          Moment moment);
   void sweep(Directory& directory, Moment moment);
+  void forget_below(const Path& top, Moment moment);
+  void forget_content(Directory& directory, Moment moment);
   void note_directories(std::string_view path, Moment moment);
   void doubt_directories(std::string_view removed, Moment moment);
   [[nodiscard]] bool holds_something(std::string_view path, Instant now);

@@ -267,6 +267,46 @@ void CatalogIndex::directory_removed(const Path& path, Instant now) {
   shrink();
 }
 
+// Nothing is known of what is in it, and answers that are on their way come too late.
+void CatalogIndex::forget_content(Directory& directory, Moment moment) {
+  kept_ -= directory.names.size();
+  directory.names.clear();
+  directory.complete = false;
+  directory.listed = moment;
+  directory.marker = {};
+  directory.marker.as_of = moment;
+}
+
+void CatalogIndex::forget_below(const Path& top, Moment moment) {
+  const std::string prefix = top.prefix();
+  for (auto known = directories_.begin(); known != directories_.end();) {
+    if (!known->path.starts_with(prefix)) {
+      ++known;
+      continue;
+    }
+    forget_content(*known, moment);
+    if (known->pins > 0) {
+      ++known;
+      continue;
+    }
+    --kept_;
+    by_path_.erase(known->path);
+    known = directories_.erase(known);
+  }
+}
+
+void CatalogIndex::tree_stored(const Path& directory, Instant now) {
+  const Moment moment = begin(now);
+  forget_below(directory, moment);
+  note_directories(directory.text(), moment);
+  forget_content(obtain(directory.text()), moment);
+}
+
+void CatalogIndex::tree_removed(const Path& directory, Instant now) {
+  forget_below(directory, begin(now));
+  directory_removed(directory, now);
+}
+
 // Directories without a marker end with what is in them. One of which nothing is known yet may be
 // in an answer that is on its way: that one must not be believed either.
 void CatalogIndex::doubt_directories(std::string_view removed, Moment moment) {

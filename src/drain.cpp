@@ -133,9 +133,7 @@ std::vector<PathLocks::Held> Drain::take_names(const Path& path) {
     held.push_back(parts_.path_locks.take(path));
     return held;
   }
-  auto both = parts_.path_locks.take_both(path, *begun_as);
-  held.push_back(std::move(both.first));
-  held.push_back(std::move(both.second));
+  held.push_back(parts_.path_locks.take_both(path, *begun_as));
   return held;
 }
 

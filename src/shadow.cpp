@@ -16,6 +16,7 @@
 #include "src/shadow_mark.h"
 #include "src/shadow_metadata.h"
 #include "src/shadow_recovery.h"
+#include "src/shadow_renames.h"
 #include "src/shadow_space.h"
 #include "src/shadow_stock.h"
 
@@ -68,6 +69,11 @@ class LocalShadow final : public Shadow {
   [[nodiscard]] std::vector<MetadataChange> waiting_metadata() const override {
     return metadata_.all();
   }
+  Result<> note_rename(const TreeRename& rename) override { return renames_.note(rename); }
+  Result<> forget_rename(const std::string& id) override { return renames_.forget(id); }
+  [[nodiscard]] std::vector<TreeRename> unfinished_renames() const override {
+    return renames_.unfinished();
+  }
 
   Result<> close_cleanly() override;
 
@@ -92,6 +98,7 @@ class LocalShadow final : public Shadow {
   DirectorySync parts_;
   ShadowLedger ledger_;
   ShadowMetadata metadata_;
+  ShadowRenames renames_;
   mutable Guarded<ShadowIndex> index_;
   ShadowStock stock_;
 };
@@ -105,6 +112,7 @@ LocalShadow::LocalShadow(Disk& disk, const ShadowSettings& settings, Executor& e
       parts_(disk, executor, kParts),
       ledger_(disk, executor, hash),
       metadata_(disk, executor, hash),
+      renames_(disk, executor, hash),
       index_(executor),
       stock_(disk, executor, drafts_, journal_.directory(),
              [this] { return id_of(index_.lock()->next_number()); }) {}
@@ -115,6 +123,7 @@ Result<> LocalShadow::start(const ShadowSettings& settings, const Clock& clock,
   auto recovered = TRY(recover_shadow(disk_, hash, log));
   TRY(ledger_.load(log));
   TRY(metadata_.load(log));
+  TRY(renames_.load(log));
   recovery_ = recovered.counts;
   recovery_.after_crash = after_crash;
   space_.count(recovered.index.usage().bytes);

@@ -8,6 +8,7 @@
 //   journal/ID    one record a file (src/shadow_record.h), with a checksum; empty: not used yet
 //   ledger/ID     uploads of ours that B2 may hold unfinished
 //   metadata/ID   changes of metadata of what B2 has, on their way there
+//   renames/ID    directories whose rename is under way (src/tree_rename.h)
 //   lost+found/   damaged records and data without a record: set aside, never deleted
 //   lock, spillway.json   who holds it, and which endpoint and bucket it belongs to
 //   attributes.sqlite   beside all that, and no concern of it: a cache (src/attribute_cache.h)
@@ -31,6 +32,7 @@
 #include "src/hash.h"
 #include "src/log.h"
 #include "src/shadow_record.h"
+#include "src/tree_rename.h"
 
 namespace spillway {
 
@@ -146,6 +148,12 @@ class Shadow {
   virtual Result<> forget_metadata(const Path& path) = 0;
   [[nodiscard]] virtual std::optional<MetadataChange> waiting_metadata(const Path& path) const = 0;
   [[nodiscard]] virtual std::vector<MetadataChange> waiting_metadata() const = 0;
+  // The journal of directories being renamed. Both are durable on return; after a note_rename() that
+  // failed either the former one or this one may be found by the next start.
+  virtual Result<> note_rename(const TreeRename& rename) = 0;
+  virtual Result<> forget_rename(const std::string& id) = 0;
+  // What earlier runs left unfinished.
+  [[nodiscard]] virtual std::vector<TreeRename> unfinished_renames() const = 0;
 
   // Marks a clean end, so that the next start is not taken for one after a crash.
   virtual Result<> close_cleanly() = 0;

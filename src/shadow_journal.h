@@ -17,11 +17,11 @@
 #include "src/hash.h"
 #include "src/shadow_record.h"
 #include "src/shadow_stock.h"
+#include "src/tree_rename.h"
 
 namespace spillway {
 
-// Hex SHA-256 of a text.
-using TextHash = std::function<std::string(std::string_view)>;
+// Hex SHA-256 of a text: TextHash of src/tree_rename.h.
 [[nodiscard]] TextHash text_hash(const Hashing& hashing);
 
 class ShadowJournal {

@@ -19,6 +19,7 @@ inline constexpr const char* kDrafts = "drafts";
 inline constexpr const char* kJournal = "journal";
 inline constexpr const char* kLedger = "ledger";
 inline constexpr const char* kMetadata = "metadata";
+inline constexpr const char* kRenames = "renames";
 inline constexpr const char* kLostAndFound = "lost+found";
 inline constexpr const char* kLock = "lock";
 inline constexpr const char* kMark = "spillway.json";

@@ -42,7 +42,7 @@ Result<> write_mark(Disk& disk, const std::string& identity) {
 }
 
 Result<> make_directories(Disk& disk) {
-  for (const char* name : {kFiles, kParts, kDrafts, kJournal, kLedger, kMetadata, kLostAndFound}) {
+  for (const char* name : {kFiles, kParts, kDrafts, kJournal, kLedger, kMetadata, kRenames, kLostAndFound}) {
     TRY(disk.make_directory(name));
   }
   return {};

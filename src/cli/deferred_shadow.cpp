@@ -95,6 +95,10 @@ class OpensLate final : public DeferredShadow {
     if (shadow() == nullptr) return {};
     return shadow()->waiting_metadata();
   }
+  // Directories are renamed by mounts, which hold the shadow.
+  Result<> note_rename(const TreeRename& rename) override { return TRY(open())->note_rename(rename); }
+  Result<> forget_rename(const std::string& id) override { return TRY(open())->forget_rename(id); }
+  std::vector<TreeRename> unfinished_renames() const override { return {}; }
   Result<> close_cleanly() override {
     return shadow() == nullptr ? Result<>() : shadow()->close_cleanly();
   }

@@ -56,6 +56,8 @@ class Simulation {
     for (const std::string& name : names_) modes_[name] = {kNewMode};
   }
 
+  virtual ~Simulation() = default;
+
   void run() {
     const int lives = plan_ ? 1 : static_cast<int>(1 + below(3));
     for (int life = 0; life < lives; ++life) live(life);
@@ -64,7 +66,12 @@ class Simulation {
   // Whether the call that the plan names was made at all.
   [[nodiscard]] bool has_met_its_fault() const { return has_met_; }
 
- private:
+ protected:
+  // A program of another simulation's, and what it expects in the end.
+  virtual bool does_more() const { return false; }
+  virtual void do_more(FileSystem&) {}
+  virtual void check_more() {}
+
   Log& log() { return traces_ ? tracing_log_ : no_log(); }
   std::uint64_t below(std::uint64_t limit) { return choices_() % limit; }
   bool chance(std::uint64_t percent) { return below(100) < percent; }
@@ -190,15 +197,24 @@ class Simulation {
         if (!*is_over) executor_->crash();
       });
     }
-    Guarded<int> working(*executor_, 2);
-    const auto work = [&](std::vector<std::string> own) {
-      for (int i = 0; i < 6; ++i) do_something(file_system, own);
+    Guarded<int> working(*executor_, does_more() ? 3 : 2);
+    const auto ended = [&] {
       auto count = working.lock();
       --*count;
       count.notify_all();
     };
+    const auto work = [&](std::vector<std::string> own) {
+      for (int i = 0; i < 6; ++i) do_something(file_system, own);
+      ended();
+    };
     executor_->submit([&] { work({"a", "d/c", ".x.abc123"}); });
     executor_->submit([&] { work({"b", "d/e"}); });
+    if (does_more()) {
+      executor_->submit([&] {
+        do_more(file_system);
+        ended();
+      });
+    }
     auto count = working.lock();
     count.wait([&] { return *count == 0; });
     *is_over = true;
@@ -397,6 +413,7 @@ class Simulation {
       file_system->shut_down(seconds(60));
     });
     for (const std::string& name : names_) check(name);
+    check_more();
     for (const Move& move : moves_) {
       const bool is_there = is_stored(move.from, move.content) || is_stored(move.to, move.content);
       EXPECT_TRUE(is_there) << "lost between " << move.from << " and " << move.to;
@@ -443,7 +460,7 @@ class Simulation {
     return false;
   }
 
-    const std::optional<Plan> plan_;
+  const std::optional<Plan> plan_;
   std::uint64_t calls_ = 0;
   bool has_met_ = false;
   bool is_well_ = false;

@@ -3,12 +3,17 @@
 
 #include "tests/simulation/engine_simulation.h"
 #include "tests/simulation/seeds.h"
+#include "tests/simulation/tree_simulation.h"
 
 namespace spillway::testing {
 namespace {
 
 TEST(Engine, LosesNothingAcknowledged) {
   run_seeds(400, [](std::uint64_t seed) { Simulation(seed).run(); });
+}
+
+TEST(Engine, RenamesDirectoriesWholeOrNotAtAll) {
+  run_seeds(400, [](std::uint64_t seed) { TreeSimulation(seed).run(); });
 }
 
 }  // namespace

@@ -184,8 +184,8 @@ void Facade::rename() {
   const auto source = kind(from);
   const auto target = kind(to);
   if (!source || !has_parent(to) || from == to || to.starts_with(from + "/")) return;
-  if (*source == FileKind::directory) return;
-  if (target == FileKind::directory) return;
+  const bool both_are = *source == FileKind::directory && target == FileKind::directory;
+  if (target && !both_are && (*source == FileKind::directory || target == FileKind::directory)) return;
   const RenameMode mode = chance(20) ? RenameMode::no_replace : RenameMode::replace;
   both("rename " + from + " to " + to, {from, to}, [&](FileSystem& tree) {
     return tree.rename(path_of(from), path_of(to), mode);
