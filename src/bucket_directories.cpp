@@ -196,6 +196,7 @@ Result<> BucketFileSystem::keep_directory_locally(const Path& path, const Metada
   record.reason = reason;
   record.seen = found.doubt ? Seen::unknown : Seen::absent;
   if (found.is_directory) record.seen = Seen::object;
+  if (reason.cause == Cause::ambiguous) record.seen = Seen::doubtful;
   record.stored_at = now();
   record.attempts = 1;
   auto draft = parts_.shadow.create_draft();
@@ -240,7 +241,9 @@ Result<> BucketFileSystem::remove_directory(const Path& path) {
   if (empty.ok() && !empty.value()) return fail(ErrorCode::not_empty, path.text());
   if (!is_local_only && settings_.service.state != ServiceState::local_only) {
     const auto remembered = catalog_->recall(path);
-    if (remembered && remembered->directory && remembered->directory->has_marker) {
+    const bool has_marker =
+        remembered && remembered->directory && remembered->directory->has_marker;
+    if (has_marker || record) {
       TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
         return store.delete_object(path.prefix(), "", options);
       }));

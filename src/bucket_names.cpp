@@ -205,6 +205,15 @@ Result<> BucketFileSystem::rename_local(const ShadowRecord& record, const Path& 
     renamed.seen = replaced->seen;
     renamed.seen_etag = replaced->seen_etag;
     add_own_ids(*replaced, renamed.own_ids);
+  } else if (target.open) {
+    auto other = target.open->state.lock();
+    renamed.seen = other->seen;
+    renamed.seen_etag = other->seen_etag;
+    renamed.own_ids.insert(renamed.own_ids.end(), other->own_ids.begin(), other->own_ids.end());
+  }
+  if (target.remote) {
+    renamed.seen = Seen::object;
+    renamed.seen_etag = target.remote->etag;
   }
   const auto remembered = catalog_->recall(to);
   if (remembered && remembered->file) {

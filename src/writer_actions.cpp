@@ -98,6 +98,12 @@ auto Writer::ask_b2(std::uint64_t run, Call call) {
     if constexpr (requires { result->request_id; }) {
       if (result.ok()) lock->run->timing.request_id = result->request_id;
     }
+    // Others need not wait for the end of a file that may be written for hours.
+    if constexpr (requires { result->etag; }) {
+      if (result.ok() && std::exchange(lock->run->admission.is_probe, false)) {
+        parts_.service.upload_ended(lock->run->admission, std::nullopt);
+      }
+    }
   }
   return result;
 }

@@ -81,6 +81,7 @@ class Facade {
   void give_up(const Pair& pair);
   void drop_handles(const std::string& path);
   [[nodiscard]] bool is_alike(const std::string& path);
+  [[nodiscard]] std::string describe(FileSystem& tree, const std::string& path);
   [[nodiscard]] std::string content(FileSystem& tree, const std::string& path);
   void follow(const std::string& from, const std::string& to);
   void draw_weather();
@@ -110,7 +111,10 @@ class Facade {
   Weather weather_ = Weather::fine;
   test::PlainTree plain_;
   FileSystem* engine_ = nullptr;
+  Shadow* shadow_ = nullptr;
+  int waits_ = 0;
   std::vector<Pair> pairs_;
+  bool is_over_ = false;         // the two differ by design from here on
   std::set<std::string> timed_;  // files whose mtime was set, and not moved by a write since
 };
 

@@ -183,7 +183,8 @@ void Facade::rename() {
   const std::string to = some_path();
   const auto source = kind(from);
   const auto target = kind(to);
-  if (!source || !has_parent(to) || from == to || to.starts_with(from + "/")) return;
+  const bool is_in_itself = to.starts_with(from + "/") || from.starts_with(to + "/");
+  if (!source || !has_parent(to) || from == to || is_in_itself) return;
   const bool both_are = *source == FileKind::directory && target == FileKind::directory;
   if (target && !both_are && (*source == FileKind::directory || target == FileKind::directory)) return;
   const RenameMode mode = chance(20) ? RenameMode::no_replace : RenameMode::replace;
@@ -196,6 +197,7 @@ void Facade::rename() {
 void Facade::make() {
   const std::string path = some_path();
   if (!has_parent(path) || kind(path)) return;
+  timed_.erase(path);
   const std::uint64_t what = below(6);
   both("make " + path, {path}, [&](FileSystem& tree) {
     if (what == 0) return without_value(tree.make_symlink(path_of(path), "target of " + path, {}));
@@ -237,7 +239,7 @@ void Facade::change_xattrs() {
 
 void Facade::list() {
   const std::string path = some_path();
-  if (weather_ != Weather::fine || kind(path) != FileKind::directory) return;
+  if (sky_ != Sky::always_fine || kind(path) != FileKind::directory) return;
   EXPECT_EQ(names_below(*engine_, path), names_below(plain_, path)) << "in " << path;
 }
 
