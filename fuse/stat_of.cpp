@@ -26,7 +26,8 @@ struct stat stat_of(const Attributes& attributes, const Presentation& presentati
   const mode_t hidden = presentation.umask.value_or(0);
   out.st_ino = attributes.inode;
   out.st_mode = type_of(attributes.kind) | (attributes.permissions & 07777U & ~hidden);
-  out.st_nlink = attributes.kind == FileKind::directory ? 2 : 1;
+  const nlink_t names = attributes.kind == FileKind::directory ? 2 : 1;
+  out.st_nlink = attributes.is_unlinked ? 0 : names;
   out.st_uid = presentation.uid.value_or(attributes.uid);
   out.st_gid = presentation.gid.value_or(attributes.gid);
   out.st_size = static_cast<off_t>(attributes.size);

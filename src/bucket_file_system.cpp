@@ -214,6 +214,7 @@ Attributes BucketFileSystem::attributes_of(OpenFile::State& state) {
   const std::uint64_t size = state.writer ? state.writer->size() : state.stored_size;
   Attributes attributes = make_attributes(state.path, state.metadata, size, state.changed_at);
   attributes.ctime = std::max(attributes.mtime, state.changed_at);
+  attributes.is_unlinked = state.is_unlinked;
   return attributes;
 }
 

@@ -313,6 +313,11 @@ Result<> BucketFileSystem::allocate(FileHandle& handle, Allocation mode, std::ui
   if (!writer) return fail(ErrorCode::bad_handle, "not open for writing");
   if (mode == Allocation::keep_size || offset + size <= writer->size()) return {};
   handle.has_written = true;
+  {
+    auto state = handle.file->state.lock();
+    state->metadata.mtime = state->changed_at = now();
+    state->mtime_was_set = false;
+  }
   return with_checkpoints(handle.file, [&] { return writer->truncate(offset + size); });
 }
 

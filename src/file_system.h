@@ -30,6 +30,7 @@ struct Attributes {
   std::uint32_t uid = 0;
   std::uint32_t gid = 0;
   std::uint64_t inode = 0;  // same for a path over remounts
+  bool is_unlinked = false;  // open, and without a name
 };
 
 // What the kernel may keep, and how long.

@@ -23,14 +23,6 @@ std::uint64_t next_capacity(std::uint64_t have, std::uint64_t needed, std::uint6
   return std::min(capacity, most);
 }
 
-Error in_upload() {
-  Error error;
-  error.code = ErrorCode::server_error;
-  error.cause = Cause::in_upload;
-  error.detail = "this part of the file is on its way to B2, and can't be read before it is committed";
-  return error;
-}
-
 }  // namespace
 
 std::shared_ptr<Writer> Writer::make(const WriterParts& parts, const WriterSettings& settings,
@@ -117,17 +109,6 @@ Result<> Writer::truncate(std::uint64_t size) {
   }
   lock->dirty_content = true;
   return {};
-}
-
-Result<std::size_t> Writer::read(std::uint64_t offset, std::span<std::byte> bytes) {
-  auto lock = state_.lock();
-  std::size_t done = 0;
-  while (done < bytes.size() && offset + done < lock->extents.size()) {
-    const std::size_t got = TRY(read_piece(lock, offset + done, bytes.subspan(done)));
-    if (got == 0) break;
-    done += got;
-  }
-  return done;
 }
 
 void Writer::rebase(const RemoteVersion& version) {
@@ -464,48 +445,6 @@ void Writer::reset_run(Lock& lock) {
   parts_.service.upload_abandoned(lock->run->admission);
   lock->run.reset();
   for (auto& [number, is_dirty_part] : lock->dirty) is_dirty_part = true;
-}
-
-// --- reading
-
-Result<std::size_t> Writer::read_piece(Lock& lock, std::uint64_t offset,
-                                       std::span<std::byte> bytes) {
-  const PartNumber number = settings_.grid.part_at(offset);
-  const ByteRange range = lock->extents.range_of(number);
-  const auto piece = bytes.first(std::min<std::uint64_t>(bytes.size(), range.end() - offset));
-  if (lock->base_record) return read_base(lock, offset, piece);
-  // Diverted as split by a commit within a call: what it has is read from the shadow's record.
-  if (!lock->run && !lock->draft && lock->failure) return fail(*lock->failure);
-  switch (lock->extents.source_of(number)) {
-    case Source::base: return read_base(lock, offset, piece);
-    case Source::shadow: return lock->draft->read(offset, piece);
-    case Source::ram: {
-      const auto held = lock->buffers[number].bytes().subspan(offset - range.offset, piece.size());
-      std::memcpy(piece.data(), held.data(), held.size());
-      return held.size();
-    }
-    case Source::uploaded: break;
-  }
-  if (lock->draft) return fail(total_failure(*lock));
-  return fail(in_upload());
-}
-
-Result<std::size_t> Writer::read_base(Lock& lock, std::uint64_t offset,
-                                      std::span<std::byte> bytes) {
-  if (lock->base_record) {
-    const auto record = *lock->base_record;
-    return lock.unlocked([&]() -> Result<std::size_t> {
-      const auto file = TRY(parts_.shadow.open_data(record));
-      return file->read_at(offset, bytes);
-    });
-  }
-  if (!lock->base) return fail(ErrorCode::stale, "nothing to read this part of the file from");
-  if (!lock->base_reader) {
-    lock->base_reader =
-        make_reader(parts_.requests, parts_.pool, parts_.executor, *lock->base);
-  }
-  const auto reader = lock->base_reader;
-  return lock.unlocked([&] { return reader->read(offset, bytes); });
 }
 
 }  // namespace spillway

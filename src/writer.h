@@ -186,6 +186,7 @@ class Writer : public std::enable_shared_from_this<Writer> {
 
   // writer.cpp: bytes. `lock` is held on entry and return, and released while waiting.
   Result<> write_locked(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes);
+  [[nodiscard]] static Error in_upload();
   Result<> await_parts(Lock& lock, std::uint64_t offset, std::size_t size);
   Result<> write_pieces(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes);
   Result<> write_part(Lock& lock, PartNumber number, std::uint64_t offset,
@@ -198,11 +199,13 @@ class Writer : public std::enable_shared_from_this<Writer> {
   Result<> open_draft_of_base(Lock& lock);
   Result<> cut_to(Lock& lock, std::uint64_t size);
   Result<> draft_write(Lock& lock, std::uint64_t offset, std::span<const std::byte> bytes);
-  Result<std::size_t> read_piece(Lock& lock, std::uint64_t offset, std::span<std::byte> bytes);
-  Result<std::size_t> read_base(Lock& lock, std::uint64_t offset, std::span<std::byte> bytes);
   void send_full_parts(Lock& lock, PartNumber touched);
   void relieve_pressure(State& state);
   void reset_run(Lock& lock);
+
+  // writer_reading.cpp
+  Result<std::size_t> read_piece(Lock& lock, std::uint64_t offset, std::span<std::byte> bytes);
+  Result<std::size_t> read_base(Lock& lock, std::uint64_t offset, std::span<std::byte> bytes);
 
   // writer_commit.cpp: versions.
   Result<CommitResult> commit_locked(Lock& lock, const CommitRequest& request);

@@ -169,12 +169,18 @@ void Writer::do_send(Lock& lock, const action::SendPart& what) {
   const auto part = what.part;
   if (part.source == PartSource::base) {
     const ByteRange range = lock->extents.range_of(part.number);
-    submit(run.number, [this, options, key, part, id = what.id, range, base = *lock->base,
-                        number = run.number] {
-      auto copied = ask_b2(number, [&] {
-        return parts_.store.upload_part_copy(key, id, part.number, base.key, base.version_id,
-                                             range, options);
-      });
+    submit(run.number, [this, options, key, part, id = what.id, range, number = run.number] {
+      const auto copy_from = [&](const RemoteVersion& base) {
+        return ask_b2(number, [&] {
+          return parts_.store.upload_part_copy(key, id, part.number, base.key, base.version_id,
+                                               range, options);
+        });
+      };
+      const RemoteVersion base = *state_.lock()->base;
+      auto copied = copy_from(base);
+      // A version that got other metadata is replaced by one with the same bytes, and goes.
+      const auto replaced_by = state_.lock()->base;
+      if (!copied.ok() && replaced_by && *replaced_by != base) copied = copy_from(*replaced_by);
       return event::PartDone{part.number, etag_of(std::move(copied))};
     });
     return;
