@@ -253,6 +253,7 @@ TEST_F(Adopt, TakesOverEverythingAndReplacesNothing) {
   EXPECT_EQ(shell("ls '" + root + "' | wc -l"), "5\n");
   EXPECT_TRUE(fs::is_empty(local_shadow() / "files")) << shell("find " + local_shadow().string());
 
+  ASSERT_TRUE(eventually([&] { return xattr(mounted.root(), "user.b2.pending_files") == "0"; }));
   const auto before = mounted.server().versions();
   const auto again = adopt(mounted);
   EXPECT_EQ(again.exit_code, 0) << again.errors;

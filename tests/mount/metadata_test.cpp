@@ -43,7 +43,7 @@ TEST_F(StoredMetadata, ManyChangesAreOneCopy) {
   ASSERT_EQ(try_to_write(file, noise(1000)), 0);
   mounted.server().reset_requests();
   shell("chmod 640 " + file.string() + " && chown 12:34 " + file.string() +
-        " && touch -d @1500000000 " + file.string() + " && setfattr -n user.mood -v fine " +
+        " && touch -c -d @1500000000 " + file.string() + " && setfattr -n user.mood -v fine " +
         file.string());
   EXPECT_EQ(look(file), "640 12:34 1500000000 1000\n");
   EXPECT_EQ(xattr(file, "user.mood"), "fine");

@@ -175,6 +175,7 @@ TEST_F(RenameDirectory, AnOutageChangesNothing) {
 TEST_F(RenameDirectory, KilledWhileItCopiesIsTakenBack) {
   Mounted mounted;
   make_tree(mounted / "old");
+  ASSERT_TRUE(eventually([&] { return xattr(mounted.root(), "user.b2.pending_files") == "0"; }));
   const std::string before = seen(mounted / "old");
   mounted.server().reset_requests();
   mounted.server().add_fault({{"match", {{"kind", "CopyObject"}}},

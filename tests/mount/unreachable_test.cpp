@@ -44,6 +44,7 @@ class Unreachable : public testing::Test {
 
   static void forget_everything(Mounted& mounted) {
     mounted.unmount();
+    fs::remove(mounted.shadow() / "attributes.sqlite");
     mounted.mount();
   }
 

@@ -79,7 +79,13 @@ class ManualMonitor final : public Monitor {
 ManualExecutor::ManualExecutor(std::size_t workers)
     : time_(std::make_shared<Time>()), threads_(make_thread_executor(workers)) {}
 
-ManualExecutor::~ManualExecutor() = default;
+// Timers that never came hold what they would have run, which may hold this time.
+ManualExecutor::~ManualExecutor() {
+  threads_.reset();
+  std::multimap<Instant, Job> undone;
+  const std::lock_guard held(time_->mutex);
+  undone.swap(time_->timers);
+}
 
 void ManualExecutor::submit(Job job) {
   threads_->submit(std::move(job));
