@@ -432,7 +432,12 @@ class Simulation {
     ADD_FAILURE() << name << " is in the bucket as " << to_text({store_->content(name)})
                   << "\nallowed is" << to_text(allowed_[name]);
   }
+  // Of a name with a conflict the other copy may be the one that was changed.
   void check_mode(const std::string& name) {
+    const auto is_conflict = [&](const auto& version) {
+      return version.key.starts_with(name + " (conflict ");
+    };
+    if (std::ranges::any_of(store_->versions(), is_conflict)) return;
     for (const auto& version : store_->versions()) {
       if (!version.newest || version.hide_marker || version.key != name) continue;
       const auto mode = metadata_from(version.metadata).permissions.value_or(kNewMode);
