@@ -41,7 +41,8 @@ void BucketFileSystem::gather_names(const Path& asked_for,
     error = listing.error;
     for (const ListedName& listed : listing.names) {
       const auto path = directory.child(listed.name);
-      const bool may_be_a_means = path && !parts_.shadow.begun_as(*path).empty();
+      const bool may_be_a_means = path && (!parts_.shadow.begun_as(*path).empty() ||
+                                           !parts_.shadow.unwanted_objects(path->text()).empty());
       if (may_be_a_means && !find(*path).exists()) continue;
       add(listed.name, listed.is_directory ? FileKind::directory : FileKind::regular, {});
     }

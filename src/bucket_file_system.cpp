@@ -177,10 +177,15 @@ BucketFileSystem::Found BucketFileSystem::find_at(const Path& path) {
   return found;
 }
 
-// The object that finished a split file, under a name that the file no longer has.
+// The object that finished a split file, under a name that the file no longer has; also where the file
+// has been replaced or removed since, and the object is still to go.
 bool BucketFileSystem::is_only_a_means(const Path& path, const RemoteFile& file) {
+  const std::string& id = file.metadata.correlation_id;
+  if (id.empty()) return false;
+  const auto unwanted = parts_.shadow.unwanted_objects(path.text());
+  if (std::ranges::find(unwanted, id) != unwanted.end()) return true;
   return std::ranges::any_of(parts_.shadow.begun_as(path), [&](const ShadowRecord& record) {
-    return record.metadata.correlation_id == file.metadata.correlation_id;
+    return record.metadata.correlation_id == id;
   });
 }
 

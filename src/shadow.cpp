@@ -60,6 +60,9 @@ class LocalShadow final : public Shadow {
   Result<> forget_upload(const UploadId& id) override { return ledger_.forget(id); }
   void leave_upload(const UploadId& id) override { ledger_.leave(id); }
   [[nodiscard]] std::vector<LedgerEntry> orphaned_uploads() const override;
+  [[nodiscard]] std::vector<std::string> unwanted_objects(const Key& key) const override {
+    return ledger_.unwanted_objects(key);
+  }
 
   Result<> note_metadata(const MetadataChange& change) override { return metadata_.note(change); }
   Result<> forget_metadata(const Path& path) override { return metadata_.forget(path); }

@@ -141,6 +141,10 @@ class Shadow {
   // a record names.
   [[nodiscard]] virtual std::vector<LedgerEntry> orphaned_uploads() const = 0;
 
+  // Correlation ids of the objects that nothing wants under this key, and that are still to be removed;
+  // see LedgerEntry.
+  [[nodiscard]] virtual std::vector<std::string> unwanted_objects(const Key& key) const = 0;
+
   // Changes of metadata that wait to go to B2, one a path: a newer one replaces the older one.
   // note_metadata() is durable on return. forget_metadata() is not: what a crash brings back belongs
   // to a version that is gone.

@@ -113,6 +113,15 @@ Result<> ShadowLedger::leave_with(const ShadowRecord& record) {
   return directory_.make_durable(directory_.changed());
 }
 
+std::vector<std::string> ShadowLedger::unwanted_objects(const Key& key) const {
+  std::vector<std::string> ids;
+  for (const auto& [id, known] : *known_.lock()) {
+    const LedgerEntry& entry = known.entry;
+    if (entry.key == key && !entry.unwanted_object.empty()) ids.push_back(entry.unwanted_object);
+  }
+  return ids;
+}
+
 std::vector<LedgerEntry> ShadowLedger::orphans(const std::set<UploadId>& named) const {
   std::vector<LedgerEntry> orphans;
   for (const auto& [id, known] : *known_.lock()) {

@@ -32,6 +32,7 @@ class ShadowLedger {
   // The record that names the upload is about to go: the same, and durable on return where an object
   // that the upload may have become would then be nobody's.
   Result<> leave_with(const ShadowRecord& record);
+  [[nodiscard]] std::vector<std::string> unwanted_objects(const Key& key) const;
   // Those that were left and those of earlier runs, without those in `named`.
   [[nodiscard]] std::vector<LedgerEntry> orphans(const std::set<UploadId>& named) const;
 

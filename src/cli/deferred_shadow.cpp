@@ -82,6 +82,10 @@ class OpensLate final : public DeferredShadow {
     if (shadow() == nullptr) return {};
     return shadow()->orphaned_uploads();
   }
+  std::vector<std::string> unwanted_objects(const Key& key) const override {
+    if (shadow() == nullptr) return {};
+    return shadow()->unwanted_objects(key);
+  }
   Result<> note_metadata(const MetadataChange& change) override {
     return TRY(open())->note_metadata(change);
   }
