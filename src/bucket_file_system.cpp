@@ -226,20 +226,19 @@ Attributes BucketFileSystem::attributes_of(OpenFile::State& state) {
 Attributes BucketFileSystem::attributes_of(const Path& path, const Found& found) {
   if (found.open) return attributes_of(*found.open->state.lock());
   Attributes attributes;
-  WallTime changed_at = found.changed_at;
   if (found.is_directory) {
     Metadata metadata = found.directory;
     metadata.kind = FileKind::directory;
     attributes = make_attributes(path, metadata, 0, WallTime(std::chrono::seconds(0)));
   } else if (found.local) {
-    changed_at = found.local->stored_at;
-    attributes = make_attributes(path, found.local->metadata, found.local->size, changed_at);
+    attributes = make_attributes(path, found.local->metadata, found.local->size,
+                                 found.local->stored_at);
   } else {
-    changed_at = std::max(changed_at, found.remote->last_modified);
     attributes = make_attributes(path, found.remote->metadata, found.remote->size,
                                  found.remote->last_modified);
   }
-  attributes.ctime = std::max(attributes.mtime, changed_at);
+  // B2's own time of the version is known in seconds at first, and exactly later: it would move.
+  attributes.ctime = std::max(attributes.mtime, found.changed_at);
   return attributes;
 }
 

@@ -225,6 +225,8 @@ Result<> Drain::bring(const ShadowRecord& record) {
   Path target = record.path;
   if (verdict == Verdict::conflict) {
     target = conflict_path(record);
+    // An earlier try may have brought it there, and nobody heard of its last request.
+    if (auto made = TRY(find_ours(record, target))) return end(record, target, *std::move(made));
     log_conflict(record, target, *there);
   }
   if (verdict != Verdict::already_there) {
