@@ -48,7 +48,9 @@ Result<> ShadowMetadata::load(Log& log) {
       TRY(remove_if_there(disk_, name));
       continue;
     }
-    const auto text = read_text(disk_, name, kLargestEntry);
+    auto text = read_text(disk_, name, kLargestEntry);
+    // A disk that fails once gets another chance.
+    if (!text.ok()) text = read_text(disk_, name, kLargestEntry);
     const auto record = text.ok() ? record_from_text(*text, hash_) : fail(text.error());
     const auto change = record.ok() ? change_from(*record) : std::nullopt;
     if (change) {
