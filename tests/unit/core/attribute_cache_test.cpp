@@ -321,7 +321,7 @@ TEST_F(AttributeCacheTest, ALockedDatabaseIsLeftAlone) {
   for (int i = 0; i < 200 && !fs::exists(file() + ".held"); ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(50));
   }
-  if (!fs::exists(file() + ".held")) GTEST_SKIP() << "no python3 with sqlite3";
+  if (!fs::exists(file() + ".held")) GTEST_SKIP() << "no other process has locked the database in 10 s (it takes python3)";
   open();
   EXPECT_FALSE(cache_->recall("key"));
   EXPECT_EQ(log_.lines().size(), 1U);
