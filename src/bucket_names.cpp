@@ -250,12 +250,16 @@ Result<> BucketFileSystem::rename_remote(const Path& from, const Path& to,
   if (waiting) {
     ShadowRecord doubted = *waiting;
     doubted.seen = Seen::doubtful;
+    // The copy can't be told from what is there now.
+    if (doubted.seen_etag == remote.etag) doubted.seen_etag.clear();
     TRY(parts_.shadow.update(doubted));
   }
   const Result<> moved = move_object(from, to, remote);
   const FilePointer unfinished = find_open(to);
   if (unfinished && !moved.ok() && moved.error().cause == Cause::ambiguous) {
-    unfinished->state.lock()->seen = Seen::doubtful;
+    auto state = unfinished->state.lock();
+    state->seen = Seen::doubtful;
+    if (state->seen_etag == remote.etag) state->seen_etag.clear();
   }
   if (!waiting) return moved;
   if (moved.ok()) return remove_older(to);

@@ -277,14 +277,19 @@ Result<Drain::Verdict> Drain::compare(const ShadowRecord& record,
   if (is_ours && there->size == record.size) return Verdict::already_there;
   const bool is_our_older =
       !id.empty() && std::ranges::find(record.own_ids, id) != record.own_ids.end();
-  const bool is_as_seen = record.seen == Seen::object && record.seen_etag == there->etag;
+  // Also where a rename of ours might have come there since (`doubtful`): it has not.
+  const bool was_seen = record.seen == Seen::object || record.seen == Seen::doubtful;
+  const bool is_as_seen = was_seen && record.seen_etag == there->etag;
   const bool is_older = record.seen == Seen::unknown && there->last_modified < record.stored_at;
   // Another file's, which gets its own name next.
   const auto means = parts_.writer.shadow.begun_as(record.path);
   const bool is_a_means = !id.empty() && std::ranges::any_of(means, [&](const ShadowRecord& other) {
     return other.metadata.correlation_id == id;
   });
-  if (is_as_seen || is_our_older || is_a_means || is_older || settings_.conflict == ConflictMode::ours) return Verdict::put;
+  if (is_as_seen || is_our_older || is_a_means || is_older ||
+      settings_.conflict == ConflictMode::ours) {
+    return Verdict::put;
+  }
   return settings_.conflict == ConflictMode::theirs ? Verdict::drop : Verdict::conflict;
 }
 

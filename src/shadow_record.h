@@ -18,7 +18,8 @@ namespace spillway {
 
 // What B2 was known to hold under the path when the file diverted: drain looks again before it
 // puts anything over it. `unknown`: nobody could ask; what is older goes, as by any overwriting.
-// `doubtful`: something of ours may have come there since; whatever is found stays.
+// `doubtful`: something of ours may have come there since; what is found stays, unless it is still
+// the object of `seen_etag`.
 enum class Seen : std::uint8_t { unknown, absent, object, doubtful };
 
 struct AcknowledgedPart {
@@ -56,7 +57,7 @@ struct ShadowRecord {
   std::optional<UnfinishedUpload> upload;
   std::optional<RemoteVersion> base;
   Seen seen = Seen::unknown;
-  Etag seen_etag;  // with Seen::object
+  Etag seen_etag;  // with Seen::object, and with Seen::doubtful where that was seen before
   // Correlation ids of uploads of ours to this path that B2 may have taken without our hearing of
   // it: their objects are no change by somebody else. Not empty: B2 may have the name.
   std::vector<std::string> own_ids;
