@@ -19,10 +19,26 @@ Result<DirectoryHandle*> BucketFileSystem::open_directory(const Path& path) {
 
 void BucketFileSystem::release_directory(DirectoryHandle* handle) { delete handle; }
 
-// All names of a directory, the more important source overwriting the less important one.
-void BucketFileSystem::gather_names(const Path& asked_for,
-                                    std::map<std::string, DirectoryEntry>& names,
-                                    std::optional<Error>& error) {
+// The names from there on, as far as they are read at once, in place of those before.
+void BucketFileSystem::take_stretch(const Path& directory, const ListPosition& from,
+                                    DirectoryHandle::Snapshot& snapshot) {
+  const std::uint64_t first = from.is_start() ? 0 : snapshot.end();
+  snapshot = {};
+  snapshot.is_taken = true;
+  snapshot.first = first;
+  snapshot.from = from;
+  std::map<std::string, DirectoryEntry> names;
+  gather_names(directory, snapshot, names);
+  snapshot.entries.reserve(names.size());
+  for (auto& [name, entry] : names) {
+    entry.next = snapshot.end() + 1;
+    snapshot.entries.push_back(std::move(entry));
+  }
+}
+
+// All names of a stretch, the more important source overwriting the less important one.
+void BucketFileSystem::gather_names(const Path& asked_for, DirectoryHandle::Snapshot& snapshot,
+                                    std::map<std::string, DirectoryEntry>& names) {
   const auto place = trees_.place_of(asked_for);
   if (!place) return;
   const Path& directory = *place;
@@ -32,13 +48,16 @@ void BucketFileSystem::gather_names(const Path& asked_for,
     entry.kind = kind;
     entry.attributes = known;
     const auto path = directory.child(name);
-    if (!path) return;
+    const bool is_here = snapshot.from.is_before(name) &&
+                         !(snapshot.next && snapshot.next->is_before(name));
+    if (!path || !is_here) return;
     entry.inode = make_attributes(*path, {}, 0, {}).inode;
     names[entry.name] = std::move(entry);
   };
   if (settings_.service.state != ServiceState::local_only) {
-    RemoteListing listing = catalog_->list(directory);
-    error = listing.error;
+    RemoteListing listing = catalog_->list(directory, snapshot.from);
+    snapshot.error = std::move(listing.error);
+    snapshot.next = std::move(listing.next);
     for (const ListedName& listed : listing.names) {
       const auto path = directory.child(listed.name);
       const bool may_be_a_means = path && (!parts_.shadow.begun_as(*path).empty() ||
@@ -71,15 +90,16 @@ Result<> BucketFileSystem::read_directory(
     DirectoryHandle& handle, std::uint64_t from, EntryDetail detail,
     const std::function<bool(const DirectoryEntry&)>& visit) {
   auto snapshot = handle.snapshot.lock();
-  if (from == 0 || !snapshot->is_taken) {
-    std::map<std::string, DirectoryEntry> names;
-    *snapshot = {};
-    gather_names(handle.path, names, snapshot->error);
-    for (auto& [name, entry] : names) snapshot->entries.push_back(std::move(entry));
-    for (std::size_t i = 0; i < snapshot->entries.size(); ++i) snapshot->entries[i].next = i + 1;
-    snapshot->is_taken = true;
+  // Who goes back in a large directory has it read again from the start.
+  if (from == 0 || !snapshot->is_taken || from < snapshot->first) {
+    take_stretch(handle.path, {}, *snapshot);
   }
-  for (std::size_t i = from; i < snapshot->entries.size(); ++i) {
+  while (from >= snapshot->end() && snapshot->next) {
+    const ListPosition next = *std::exchange(snapshot->next, std::nullopt);
+    take_stretch(handle.path, next, *snapshot);
+  }
+  // No call goes on into the next stretch: the kernel may ask once more for what it got last.
+  for (std::size_t i = from - snapshot->first; i < snapshot->entries.size(); ++i) {
     DirectoryEntry& entry = snapshot->entries[i];
     if (detail == EntryDetail::attributes && i >= snapshot->learned) {
       learn_ahead(handle.path, *snapshot, i);
@@ -89,6 +109,7 @@ Result<> BucketFileSystem::read_directory(
     }
     if (!visit(entry)) return {};
   }
+  if (snapshot->next) return {};
   if (snapshot->error) return fail(*snapshot->error);
   return {};
 }

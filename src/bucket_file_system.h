@@ -255,8 +255,10 @@ class BucketFileSystem final : public FileSystem {
   Result<> keep_directory_locally(const Path& path, const Metadata& metadata, const Error& reason,
                                   const Found& found);
   void keep_parent(const Path& path);
-  void gather_names(const Path& directory, std::map<std::string, DirectoryEntry>& names,
-                    std::optional<Error>& error);
+  void take_stretch(const Path& directory, const ListPosition& from,
+                    DirectoryHandle::Snapshot& snapshot);
+  void gather_names(const Path& directory, DirectoryHandle::Snapshot& snapshot,
+                    std::map<std::string, DirectoryEntry>& names);
   void learn_ahead(const Path& directory, DirectoryHandle::Snapshot& snapshot, std::size_t from);
   void fill_attributes(const Path& directory, DirectoryEntry& entry);
   [[nodiscard]] Result<bool> is_empty(const Path& directory);

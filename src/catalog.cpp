@@ -21,7 +21,7 @@ struct Flight {
   bool done = false;
   Moment began;
   std::optional<Error> error;
-  // Of a directory too large to be kept.
+  // Of a directory too large to be kept: what of it was asked for.
   std::optional<RemoteListing> listing;
   bool has_all_names = false;
 };
@@ -108,7 +108,7 @@ class RemoteCatalog final : public Catalog {
         state_(executor, settings) {}
 
   Result<RemoteEntry> find(const Path& path) override;
-  RemoteListing list(const Path& directory) override;
+  RemoteListing list(const Path& directory, const ListPosition& from) override;
   Result<> learn(const std::vector<Path>& files) override;
   Result<bool> is_empty(const Path& directory) override;
 
@@ -139,7 +139,8 @@ class RemoteCatalog final : public Catalog {
   template <class Ask>
   FlightPointer join(LockedCatalog& state, const std::string& name, const Path& pinned, Ask ask);
 
-  FlightPointer fetch_listing(LockedCatalog& state, const Path& directory, ListExtent extent);
+  FlightPointer fetch_listing(LockedCatalog& state, const Path& directory, ListPurpose purpose,
+                              const ListPosition& from = {});
   FlightPointer look_up(LockedCatalog& state, const Path& path);
   FlightPointer fetch_file_metadata(LockedCatalog& state, const Path& path);
   FlightPointer fetch_directory_metadata(LockedCatalog& state, const Path& path);
@@ -181,20 +182,32 @@ RemoteCatalog::FlightPointer RemoteCatalog::join(LockedCatalog& state, const std
 
 RemoteCatalog::FlightPointer RemoteCatalog::fetch_listing(LockedCatalog& state,
                                                           const Path& directory,
-                                                          ListExtent extent) {
-  return join(state, "list " + directory.text(), directory, [&](auto& held, Flight& flight) {
-    auto fetched = held.unlocked([&] { return fetch_rows(requests_, directory, extent); });
+                                                          ListPurpose purpose,
+                                                          const ListPosition& from) {
+  const std::string name = "list " + directory.text() + '\0' + from.token;
+  return join(state, name, directory, [&](auto& held, Flight& flight) {
+    auto fetched = held.unlocked([&] {
+      return fetch_rows(requests_, directory, purpose, from, settings_.largest_listing);
+    });
+    const bool is_stretch = fetched.next || !from.is_start();
     flight.error = std::move(fetched.error);
-    flight.listing = held->index.add_listing(directory, fetched.rows, flight.began);
-    flight.has_all_names = fetched.rows.extent == DirectoryRows::Extent::complete &&
-                           !held->index.has_doubts(directory);
+    if (is_stretch) {
+      flight.listing =
+          held->index.add_stretch(directory, fetched.rows, from, fetched.next, flight.began);
+      flight.listing->next = std::move(fetched.next);
+    } else {
+      flight.listing = held->index.add_listing(directory, fetched.rows, flight.began);
+    }
+    flight.has_all_names =
+        (is_stretch || fetched.rows.extent == DirectoryRows::Extent::complete) &&
+        !held->index.has_doubts(directory);
     report(held, fetched.hidden);
   });
 }
 
 RemoteCatalog::FlightPointer RemoteCatalog::look_up(LockedCatalog& state, const Path& path) {
   const Path parent = path.parent();
-  if (!state->index.is_large(parent)) return fetch_listing(state, parent, ListExtent::few_pages);
+  if (!state->index.is_large(parent)) return fetch_listing(state, parent, ListPurpose::look_up);
   return join(state, "look " + path.text(), parent, [&](auto& held, Flight& flight) {
     const auto answer = held.unlocked([&] { return fetch_point(requests_, path); });
     if (answer.ok()) {
@@ -277,7 +290,7 @@ bool RemoteCatalog::remember_marker(LockedCatalog& state, const Path& path) {
       return state->index.metadata_need(path) == Need::nothing;
     }
     if (state->index.metadata_need(path) == Need::nothing) return true;
-    fetch_listing(state, path, ListExtent::few_pages);
+    fetch_listing(state, path, ListPurpose::look_up);
   }
   const auto object = state.unlocked([&] { return attributes_.recall(key); });
   if (state->index.metadata_need(path) == Need::nothing) return true;
@@ -301,12 +314,13 @@ Result<RemoteEntry> RemoteCatalog::find(const Path& path) {
   return std::move(view.entry);
 }
 
-RemoteListing RemoteCatalog::list(const Path& directory) {
+RemoteListing RemoteCatalog::list(const Path& directory, const ListPosition& from) {
   const Instant since = now();
   auto state = state_.lock();
   while (true) {
-    if (auto known = state->index.listing(directory, since)) return *std::move(known);
-    const auto flight = fetch_listing(state, directory, ListExtent::all_pages);
+    auto fresh = from.is_start() ? state->index.listing(directory, since) : std::nullopt;
+    if (fresh) return *std::move(fresh);
+    const auto flight = fetch_listing(state, directory, ListPurpose::read, from);
     if (flight->error) {
       auto known = flight->listing.value_or(state->index.known_names(directory));
       known.error = flight->error;

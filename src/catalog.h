@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/attribute_cache.h"
@@ -65,12 +66,32 @@ struct ListedName {
   bool metadata_known = false;  // directories: of the marker, or that there is none
 };
 
+// What a listing shows of a file.
+struct ListedFile {
+  std::string name;
+  VersionIdentity version;
+};
+
+// How far a directory has been read that is read in stretches.
+struct ListPosition {
+  // A name is in the stretches so far when "name/", by the order of bytes, does not come after this:
+  // then it is also known whether there is a directory of that name.
+  std::string after;
+  std::string token;  // of B2's next page; empty: at the start
+  std::vector<ListedFile> undecided;  // listed already, and `after` by that order
+  [[nodiscard]] bool is_start() const { return token.empty(); }
+  [[nodiscard]] bool is_before(std::string_view name) const {
+    return after < std::string(name) + '/';
+  }
+};
+
 // Names in the order of their bytes. With `error` the listing could not be completed: `names` are
 // those still known, and an answer built on it must end with the error.
 struct RemoteListing {
   std::vector<ListedName> names;
   std::optional<Error> error;
   std::uint64_t hidden_keys = 0;  // keys that can't be paths
+  std::optional<ListPosition> next;  // there are more names: from here
 };
 
 class Catalog {
@@ -86,8 +107,10 @@ class Catalog {
   // B2 could not be asked.
   virtual Result<RemoteEntry> find(const Path& path) = 0;
 
-  // All of a directory. `fresh` listings are answered from memory; others by LIST, all pages.
-  virtual RemoteListing list(const Path& directory) = 0;
+  // A directory from its start, or from where an earlier listing says that it goes on: all names,
+  // or `next` after CatalogSettings::largest_listing of them and a page, so that a directory of any
+  // size is read in bounded memory. `fresh` listings are answered from memory; others by LIST.
+  virtual RemoteListing list(const Path& directory, const ListPosition& from) = 0;
 
   // Learns the metadata of these files and directories, from the attribute cache or by HEADs, many
   // at once; gone files are dropped. Asks nothing for what is known already. Returns when all are
@@ -130,7 +153,7 @@ class Catalog {
 struct CatalogSettings {
   Duration ttl = std::chrono::seconds(5);
   std::size_t heads_at_once = 16;
-  std::size_t largest_listing = 20'000;  // names of one directory that are kept
+  std::size_t largest_listing = 20'000;  // names of one directory that are kept, or read at once
   std::size_t kept_names = 200'000;      // in all directories together; the oldest go first
 };
 

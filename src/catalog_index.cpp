@@ -259,7 +259,8 @@ RemoteFile CatalogIndex::file_of(const FileFact& fact) {
 }
 
 RemoteListing CatalogIndex::names_of(const Directory& directory) const {
-  RemoteListing listing{.names = {}, .error = {}, .hidden_keys = directory.hidden_keys};
+  RemoteListing listing;
+  listing.hidden_keys = directory.hidden_keys;
   listing.names.reserve(directory.names.size());
   for (const auto& [name, slot] : directory.names) {
     if (slot.is_absent()) continue;

@@ -29,11 +29,7 @@ struct Moment {
 
 // What B2 said of one directory.
 struct DirectoryRows {
-  struct File {
-    std::string name;
-    VersionIdentity version;
-  };
-  std::vector<File> files;
+  std::vector<ListedFile> files;
   std::vector<std::string> directories;
   std::optional<VersionIdentity> marker;
   std::uint64_t hidden_keys = 0;
@@ -80,6 +76,11 @@ class CatalogIndex {
   // The same, and the names that are known then where there are more than may be kept.
   [[nodiscard]] std::optional<RemoteListing> add_listing(const Path& directory,
                                                          const DirectoryRows& rows, Moment moment);
+  // A part of a directory too large to be kept, in place of any other: the names that are known
+  // then between the two positions; no `to`: to the end.
+  [[nodiscard]] RemoteListing add_stretch(const Path& directory, const DirectoryRows& rows,
+                                          const ListPosition& from,
+                                          const std::optional<ListPosition>& to, Moment moment);
   // Of one name: what two small LISTs said.
   void add_point(const Path& path, const std::optional<VersionIdentity>& file, bool is_directory,
                  Moment moment);

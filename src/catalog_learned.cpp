@@ -94,6 +94,23 @@ std::optional<RemoteListing> CatalogIndex::add_listing(const Path& directory,
   return all;
 }
 
+RemoteListing CatalogIndex::add_stretch(const Path& directory, const DirectoryRows& rows,
+                                        const ListPosition& from,
+                                        const std::optional<ListPosition>& to, Moment moment) {
+  add_rows(directory, rows, moment);
+  Directory& known = obtain(directory.text());
+  sweep(known, moment);  // own changes that are later than the listing stay
+  known.complete = false;
+  known.listed = {};
+  known.is_large = true;
+  RemoteListing stretch = names_of(known);
+  stretch.hidden_keys = rows.hidden_keys;
+  std::erase_if(stretch.names, [&](const ListedName& listed) {
+    return !from.is_before(listed.name) || (to && to->is_before(listed.name));
+  });
+  return stretch;
+}
+
 void CatalogIndex::add_point(const Path& path, const std::optional<VersionIdentity>& file,
                              bool is_directory, Moment moment) {
   Slot& slot = obtain_slot(path.text());

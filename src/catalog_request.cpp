@@ -1,5 +1,6 @@
 #include "src/catalog_request.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace spillway {
@@ -24,12 +25,31 @@ VersionIdentity identity_of(const ObjectInfo& info) {
 // Sorts one page into rows.
 class Sorter {
  public:
-  Sorter(const Path& directory, FetchedRows& fetched)
-      : directory_(directory), prefix_(directory.prefix()), fetched_(fetched) {}
+  Sorter(const Path& directory, const ListPosition& from, FetchedRows& fetched)
+      : directory_(directory),
+        prefix_(directory.prefix()),
+        fetched_(fetched),
+        last_(prefix_ + from.after) {
+    fetched_.rows.files = from.undecided;
+  }
 
   void add(const Listing& page) {
     for (const auto& object : page.objects) add_object(object);
     for (const auto& prefix : page.prefixes) add_directory(prefix);
+    if (!page.objects.empty()) last_ = std::max(last_, page.objects.back().key);
+    if (!page.prefixes.empty()) last_ = std::max(last_, page.prefixes.back());
+  }
+  // Where the listing goes on after the last page: files that a later key may make a directory wait.
+  [[nodiscard]] ListPosition take_position(std::string token) {
+    ListPosition position;
+    position.token = std::move(token);
+    position.after = last_.substr(prefix_.size());
+    std::erase_if(fetched_.rows.files, [&](ListedFile& file) {
+      const bool waits = position.is_before(file.name);
+      if (waits) position.undecided.push_back(std::move(file));
+      return waits;
+    });
+    return position;
   }
 
  private:
@@ -59,16 +79,20 @@ class Sorter {
   const Path& directory_;
   const std::string prefix_;
   FetchedRows& fetched_;
+  Key last_;
 };
 
 }  // namespace
 
-FetchedRows fetch_rows(Requests& requests, const Path& directory, ListExtent extent) {
+FetchedRows fetch_rows(Requests& requests, const Path& directory, ListPurpose purpose,
+                       const ListPosition& from, std::size_t most_names) {
   FetchedRows fetched;
   fetched.rows.extent = DirectoryRows::Extent::partial;
-  Sorter sorter(directory, fetched);
-  ListRequest request{
-      .prefix = directory.prefix(), .delimiter = "/", .continuation_token = {}, .start_after = {}};
+  Sorter sorter(directory, from, fetched);
+  ListRequest request{.prefix = directory.prefix(),
+                      .delimiter = "/",
+                      .continuation_token = from.token,
+                      .start_after = {}};
   for (int pages = 1;; ++pages) {
     auto page = fetch_page(requests, request);
     if (!page.ok()) {
@@ -78,10 +102,16 @@ FetchedRows fetch_rows(Requests& requests, const Path& directory, ListExtent ext
     sorter.add(*page);
     fetched.rows.is_large = pages > kFewPages || (pages == kFewPages && !page->next_token.empty());
     if (page->next_token.empty()) {
-      fetched.rows.extent = DirectoryRows::Extent::complete;
+      if (from.is_start()) fetched.rows.extent = DirectoryRows::Extent::complete;
       break;
     }
-    if (fetched.rows.is_large && extent == ListExtent::few_pages) break;
+    const std::size_t names = fetched.rows.files.size() + fetched.rows.directories.size();
+    const bool is_enough = purpose == ListPurpose::look_up ? fetched.rows.is_large
+                                                           : names >= most_names;
+    if (is_enough) {
+      if (purpose == ListPurpose::read) fetched.next = sorter.take_position(page->next_token);
+      break;
+    }
     request.continuation_token = page->next_token;
   }
   fetched.rows.hidden_keys = fetched.hidden.size();

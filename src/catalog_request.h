@@ -14,12 +14,17 @@ struct FetchedRows {
   DirectoryRows rows;
   std::vector<Key> hidden;     // keys that can't be paths; common prefixes with their slash
   std::optional<Error> error;  // `rows` is what came before it
+  // For a reader, where the directory goes on. Undecided files are not in `rows`.
+  std::optional<ListPosition> next;
 };
 
-// LIST with delimiter, page by page. With few_pages it stops where a directory turns out to be
-// larger than a look-up should cost; the rows are partial then.
-enum class ListExtent : std::uint8_t { few_pages, all_pages };
-[[nodiscard]] FetchedRows fetch_rows(Requests& requests, const Path& directory, ListExtent extent);
+// LIST with delimiter, page by page. A look-up stops where a directory turns out to be larger than
+// it should cost, a reader after the page that brings `most_names`; the rows are partial then, and
+// always where `from` is not the start.
+enum class ListPurpose : std::uint8_t { look_up, read };
+[[nodiscard]] FetchedRows fetch_rows(Requests& requests, const Path& directory,
+                                     ListPurpose purpose, const ListPosition& from,
+                                     std::size_t most_names);
 
 struct PointAnswer {
   std::optional<VersionIdentity> file;

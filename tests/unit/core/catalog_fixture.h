@@ -67,12 +67,16 @@ class CatalogTest : public testing::Test {
     return !entry.file && !entry.directory;
   }
   std::string names(std::string_view text) {
-    const auto listing = catalog_->list(path(text));
     std::string all;
-    for (const auto& name : listing.names) {
-      all += (all.empty() ? "" : " ") + name.name + (name.is_directory ? "/" : "");
+    for (std::optional<ListPosition> from = ListPosition(); from;) {
+      auto listing = catalog_->list(path(text), *from);
+      for (const auto& name : listing.names) {
+        all += (all.empty() ? "" : " ") + name.name + (name.is_directory ? "/" : "");
+      }
+      if (listing.error) all += " error";
+      from = std::move(listing.next);
     }
-    return all + (listing.error ? " error" : "");
+    return all;
   }
   int lists() const { return store_.calls(StoreVerb::list_objects); }
   int heads() const { return store_.calls(StoreVerb::head_object); }

@@ -87,11 +87,70 @@ TEST_F(CatalogTest, ListsEvenWhatIsTooLargeToKeep) {
   for (int i = 10; i < 40; ++i) foreign_put("d/" + std::to_string(i));
   own_put("d/own");
   for (int round = 1; round <= 2; ++round) {
-    EXPECT_EQ(catalog_->list(path("d")).names.size(), 31U);
+    const auto listing = catalog_->list(path("d"), {});
+    EXPECT_EQ(listing.names.size(), 31U);
+    EXPECT_FALSE(listing.next);
     EXPECT_EQ(lists(), round);
   }
   EXPECT_TRUE(is_file("d/39"));
   EXPECT_TRUE(is_nothing("d/no"));
+}
+
+TEST_F(CatalogTest, ReadsALargeDirectoryInStretches) {
+  make({.largest_listing = 2'000});
+  for (int i = 10'000; i < 15'500; ++i) foreign_put("d/" + std::to_string(i));
+  const auto first = catalog_->list(path("d"), {});
+  EXPECT_EQ(first.names.size(), 1'999U);  // the last one may still be a directory as well
+  ASSERT_TRUE(first.next);
+  EXPECT_EQ(lists(), 2);
+  own_put("d/00000");  // before what comes
+  own_put("d/12000-1");
+  own_delete("d/12500");
+  const auto second = catalog_->list(path("d"), *first.next);
+  EXPECT_EQ(second.names.front().name, "11999");
+  EXPECT_EQ(second.names[1].name, "12000");
+  EXPECT_EQ(second.names[2].name, "12000-1");
+  ASSERT_TRUE(catalog_->learn({path("d/12001"), path("d/12002")}).ok());
+  EXPECT_EQ(heads(), 2);
+  ASSERT_TRUE(second.next);
+  const auto third = catalog_->list(path("d"), *second.next);
+  EXPECT_EQ(third.names.back().name, "15499");
+  EXPECT_FALSE(third.next);
+  EXPECT_EQ(first.names.size() + second.names.size() + third.names.size(), 5'500U);
+}
+
+TEST_F(CatalogTest, ANameThatIsBothIsADirectoryInTheStretchThatShowsIt) {
+  make({.largest_listing = 1'000});
+  foreign_put("a");
+  for (int i = 1'000; i < 2'100; ++i) foreign_put("a-" + std::to_string(i));
+  foreign_put("a/x");
+  foreign_put("b");
+  std::vector<std::string> files;
+  std::vector<std::string> directories;
+  for (std::optional<ListPosition> from = ListPosition(); from;) {
+    auto listing = catalog_->list(Path(), *from);
+    ASSERT_FALSE(listing.error);
+    for (const auto& name : listing.names) {
+      (name.is_directory ? directories : files).push_back(name.name);
+    }
+    from = std::move(listing.next);
+  }
+  EXPECT_EQ(directories, std::vector<std::string>{"a"});
+  EXPECT_EQ(files.size(), 1'101U);
+  EXPECT_EQ(files.back(), "b");
+}
+
+TEST_F(CatalogTest, AStretchThatBreaksOffEndsWithAnErrorAndRepeatsNothing) {
+  make({.largest_listing = 1'000});
+  for (int i = 1'000; i < 4'000; ++i) foreign_put("d/" + std::to_string(i));
+  const auto first = catalog_->list(path("d"), {});
+  ASSERT_TRUE(first.next);
+  store_.fail_before([&](StoreVerb, const Key&, int) { return fault_; });
+  fail_all_with(ErrorCode::auth_error);
+  const auto second = catalog_->list(path("d"), *first.next);
+  EXPECT_TRUE(second.error);
+  EXPECT_FALSE(second.next);
+  EXPECT_LE(second.names.size(), 1U);
 }
 
 TEST_F(CatalogTest, ForgetsTheDirectoryThatWasUsedLongestAgo) {
@@ -145,7 +204,7 @@ TEST_F(CatalogTest, AListingThatBreaksOffGivesWhatCameAndAnError) {
     return Error{
         .code = ErrorCode::invalid_request, .detail = {}, .request_id = {}, .retry_after = {}};
   });
-  const auto listing = catalog_->list(path("d"));
+  const auto listing = catalog_->list(path("d"), {});
   EXPECT_EQ(listing.names.size(), 1'000U);
   ASSERT_TRUE(listing.error);
 }

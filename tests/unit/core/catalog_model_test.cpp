@@ -178,12 +178,18 @@ struct World {
     if (entry.ok()) check(path, *entry);
   }
   void list(const std::string& directory) {
-    const auto listing = catalog->list(Path::parse(directory).value());
-    RC_ASSERT(!listing.error || broken);
-    if (listing.error) return;
+    std::vector<ListedName> names;
+    for (std::optional<ListPosition> from = ListPosition(); from;) {
+      auto listing = catalog->list(Path::parse(directory).value(), *from);
+      RC_ASSERT(!listing.error || broken);
+      if (listing.error) return;
+      std::ranges::move(listing.names, std::back_inserter(names));
+      from = std::move(listing.next);
+    }
     std::map<std::string, RemoteEntry> entries;
     const std::string prefix = directory.empty() ? "" : directory + "/";
-    for (const auto& name : listing.names) {
+    for (const auto& name : names) {
+      RC_ASSERT(!entries.contains(prefix + name.name));
       auto& entry = entries[prefix + name.name];
       if (name.is_directory) {
         entry.directory = RemoteDirectory();

@@ -55,12 +55,12 @@ TEST_F(CatalogTest, WhatIsBelowNothingCostsNothing) {
 TEST_F(CatalogTest, ListsNamesInOrderWithWhatIsKnown) {
   for (const auto* key : {"d/", "d/b", "d/a/x", "d/c", "d/\xff", "e"}) foreign_put(key);
   EXPECT_EQ(names("d"), "a/ b c \xff");
-  auto listing = catalog_->list(path("d"));
+  auto listing = catalog_->list(path("d"), {});
   EXPECT_FALSE(listing.names[1].metadata_known);
   EXPECT_EQ(listing.names[1].file->size, 4U);
   ASSERT_TRUE(catalog_->learn({path("d/b"), path("d/c"), path("d/a")}).ok());
   EXPECT_EQ(heads(), 3);
-  listing = catalog_->list(path("d"));
+  listing = catalog_->list(path("d"), {});
   EXPECT_TRUE(listing.names[0].metadata_known);
   EXPECT_TRUE(listing.names[1].metadata_known);
   EXPECT_FALSE(listing.names[3].metadata_known);
@@ -240,7 +240,7 @@ TEST_F(CatalogTest, KeysThatCantBePathsAreHiddenCountedAndNamedOnce) {
     foreign_put(key);
   }
   for (int round = 0; round < 2; ++round) {
-    const auto listing = catalog_->list(path("a"));
+    const auto listing = catalog_->list(path("a"), {});
     EXPECT_EQ(listing.names.size(), 1U);
     EXPECT_EQ(listing.hidden_keys, 5U);
     EXPECT_EQ(names(""), "a/");
