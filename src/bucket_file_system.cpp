@@ -21,6 +21,7 @@ Requests::Settings request_settings(const EngineSettings& settings) {
 CatalogSettings catalog_settings(const EngineSettings& settings) {
   CatalogSettings catalog;
   catalog.ttl = settings.options.attr_ttl;
+  catalog.largest_listing = settings.largest_listing;
   return catalog;
 }
 

@@ -33,6 +33,7 @@ struct EngineSettings {
   ServiceAtStart service;
   std::uint32_t default_uid = 0;  // owner of what carries no owner
   std::uint32_t default_gid = 0;
+  std::size_t largest_listing = 20'000;  // names of a directory that are read at once
 };
 
 // The parts must outlive the file system. Its destructor expects shut_down() to have been called.

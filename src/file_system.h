@@ -156,8 +156,9 @@ class FileSystem {
   // --- directories
   virtual Result<DirectoryHandle*> open_directory(const Path& path) = 0;
   // Calls `visit` for entries after the cookie `from` (0: the first; "." and ".." are not among
-  // them) until it returns false or there are none left. An error may follow some entries: when B2
-  // can't be asked the known ones are given, then the error, never a clean end.
+  // them) until it returns false, or for some of them: there are none left when it is called for
+  // none. An error may follow some entries: when B2 can't be asked the known ones are given, then the
+  // error, never a clean end.
   virtual Result<> read_directory(DirectoryHandle& handle, std::uint64_t from, EntryDetail detail,
                                   const std::function<bool(const DirectoryEntry&)>& visit) = 0;
   virtual void release_directory(DirectoryHandle* handle) = 0;

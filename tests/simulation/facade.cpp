@@ -3,6 +3,7 @@
 #include <spdlog/fmt/fmt.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace spillway::testing {
 namespace {
@@ -12,8 +13,9 @@ constexpr int kCalls = 25;
 
 Path path_of(const std::string& text) { return *Path::parse(text); }
 
-EngineSettings settings() {
+EngineSettings settings_with(std::size_t largest_listing) {
   EngineSettings settings;
+  settings.largest_listing = largest_listing;
   settings.bucket = "bucket";
   SpillwayOptions& options = settings.options;
   options.part_size = kPart;
@@ -31,11 +33,13 @@ std::string words(const Result<>& result) {
 
 }  // namespace
 
-Facade::Facade(std::uint64_t seed, Sky sky) : sky_(sky), choices_(seed), seed_(seed) {
+Facade::Facade(std::uint64_t seed, Sky sky, std::size_t largest_listing)
+    : sky_(sky), largest_listing_(largest_listing), choices_(seed), seed_(seed) {
   executor_ = std::make_unique<SeededExecutor>(seed);
   clock_.clock = &executor_->clock();
   MemoryStoreRules rules;
   rules.smallest_part = 1;
+  rules.most_keys = static_cast<int>(largest_listing);
   store_ = std::make_unique<MemoryStore>(clock_, rules);
   store_->fail_before([this](StoreVerb, const Key&, int) -> std::optional<Error> {
     executor_->sleep(milliseconds(below(20)));
@@ -77,7 +81,8 @@ void Facade::live() {
                             *hashing_, log());
   ASSERT_TRUE(shadow.ok()) << shadow.error().detail;
   const auto engine =
-      make_file_system({*store_, **shadow, *hashing_, *executor_, log()}, settings());
+      make_file_system({*store_, **shadow, *hashing_, *executor_, log()},
+                       settings_with(largest_listing_));
   engine_ = engine.get();
   shadow_ = shadow->get();
   check_tree();
@@ -252,11 +257,18 @@ std::map<std::string, FileKind> Facade::names_below(FileSystem& tree,
   std::map<std::string, FileKind> names;
   const auto opened = tree.open_directory(path_of(directory));
   if (!opened.ok()) return names;
-  const auto listed = tree.read_directory(
-      **opened, 0, EntryDetail::attributes, [&](const DirectoryEntry& entry) {
-        names[entry.name] = entry.attributes ? entry.attributes->kind : entry.kind;
-        return true;
-      });
+  Result<> listed;
+  std::uint64_t last = 0;
+  bool goes_on = true;
+  const auto take = [&](const DirectoryEntry& entry) {
+    EXPECT_FALSE(names.contains(entry.name)) << entry.name << " came twice in " << directory;
+    names[entry.name] = entry.attributes ? entry.attributes->kind : entry.kind;
+    last = entry.next;
+    return goes_on = true;
+  };
+  while (listed.ok() && std::exchange(goes_on, false)) {
+    listed = tree.read_directory(**opened, last, EntryDetail::attributes, take);
+  }
   tree.release_directory(*opened);
   EXPECT_TRUE(listed.ok()) << directory << ": " << listed.error().detail;
   return names;

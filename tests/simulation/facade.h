@@ -35,7 +35,7 @@ class Facade {
  public:
   // `bad_weather`: B2 is out, or flaky, for some of the calls.
   enum class Sky : std::uint8_t { always_fine, changing };
-  Facade(std::uint64_t seed, Sky sky);
+  Facade(std::uint64_t seed, Sky sky, std::size_t largest_listing = 1'000);
 
   // Some lives of a mount on one bucket, each ended cleanly.
   void run();
@@ -98,6 +98,7 @@ class Facade {
   Log& log() { return traces_ ? tracing_log_ : no_log(); }
 
   const Sky sky_;
+  const std::size_t largest_listing_;
   const bool traces_ = std::getenv("SPILLWAY_TRACE") != nullptr;
   TracingLog tracing_log_;
   std::mt19937_64 choices_;

@@ -16,5 +16,10 @@ TEST(FileSystemModel, IsAPlainTreeInBadWeather) {
   run_seeds(300, [](std::uint64_t seed) { Facade(seed, Facade::Sky::changing).run(); });
 }
 
+// A directory too large to be read at once looks like any other.
+TEST(FileSystemModel, IsAPlainTreeReadInStretches) {
+  run_seeds(300, [](std::uint64_t seed) { Facade(seed, Facade::Sky::always_fine, 2).run(); });
+}
+
 }  // namespace
 }  // namespace spillway::testing
