@@ -40,13 +40,6 @@ bool is_same_version(const RemoteFile& known, const ObjectInfo& listed) {
          std::chrono::abs(known.last_modified - listed.last_modified) <= std::chrono::seconds(2);
 }
 
-Fields fields_of(const TreeRename& rename) {
-  Fields fields = Fields::object();
-  fields["from"] = rename.from.text() + "/";
-  fields["to"] = rename.to.text() + "/";
-  return fields;
-}
-
 }  // namespace
 
 // --- names while trees move

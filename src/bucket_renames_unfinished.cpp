@@ -14,13 +14,6 @@ using Stage = TreeRename::Stage;
 constexpr Duration kAgainAfter = std::chrono::seconds(5);
 constexpr Duration kProgressEvery = std::chrono::seconds(5);
 
-Fields fields_of(const TreeRename& rename) {
-  Fields fields = Fields::object();
-  fields["from"] = rename.from.text() + "/";
-  fields["to"] = rename.to.text() + "/";
-  return fields;
-}
-
 }  // namespace
 
 // What the rest of it needs hidden: of a rename in "copying" the target, else the source.

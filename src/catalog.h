@@ -38,6 +38,9 @@ struct RemoteFile {
   std::optional<StorageReport> history;
 };
 
+// As a HEAD tells it.
+[[nodiscard]] RemoteFile file_from(const ObjectInfo& info);
+
 [[nodiscard]] inline RemoteVersion version_of(const Path& path, const RemoteFile& file) {
   return {path.text(), file.version_id, file.etag, file.size};
 }

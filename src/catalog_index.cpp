@@ -4,6 +4,18 @@
 #include <utility>
 
 namespace spillway {
+
+RemoteFile file_from(const ObjectInfo& info) {
+  RemoteFile file;
+  file.size = info.size;
+  file.etag = info.etag;
+  file.version_id = info.version_id;
+  file.last_modified = info.last_modified;
+  file.content_type = info.content_type;
+  file.metadata = metadata_from(info.metadata);
+  return file;
+}
+
 namespace {
 
 using Need = CatalogIndex::View::Need;

@@ -377,17 +377,9 @@ Result<std::optional<RemoteFile>> Drain::find_ours(const ShadowRecord& record,
   });
   if (!info.ok() && info.error().code == ErrorCode::not_found) return std::optional<RemoteFile>{};
   if (!info.ok()) return fail(info.error());
-  RemoteFile remote;
-  remote.metadata = metadata_from(info->metadata);
-  if (info->size != record.size ||
-      remote.metadata.correlation_id != record.metadata.correlation_id) {
-    return std::optional<RemoteFile>{};
-  }
-  remote.size = info->size;
-  remote.etag = info->etag;
-  remote.version_id = info->version_id;
-  remote.last_modified = info->last_modified;
-  remote.content_type = info->content_type;
+  RemoteFile remote = file_from(*info);
+  const bool is_ours = remote.metadata.correlation_id == record.metadata.correlation_id;
+  if (remote.size != record.size || !is_ours) return std::optional<RemoteFile>{};
   return std::optional(std::move(remote));
 }
 

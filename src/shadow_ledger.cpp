@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "src/shadow_entries.h"
 #include "src/shadow_layout.h"
 
 namespace spillway {
@@ -61,22 +62,12 @@ ShadowLedger::ShadowLedger(Disk& disk, Executor& executor, TextHash hash)
 std::string ShadowLedger::name_of(const UploadId& id) const { return in(kLedger, hash_(id)); }
 
 Result<> ShadowLedger::load(Log& log) {
-  for (const auto& found : TRY(disk_.list(kLedger))) {
-    const std::string name = in(kLedger, found.name);
-    if (found.name.ends_with(kFresh)) {
-      TRY(remove_if_there(disk_, name));
-      continue;
-    }
-    const auto text = read_text(disk_, name, kLargestEntry);
-    const auto entry = text ? entry_from(*text, hash_) : std::nullopt;
-    if (entry) {
-      known_.lock()->emplace(entry->id, Known{*entry, true});
-    } else {
-      const std::string kept = TRY(set_aside(disk_, name, "ledger-" + found.name));
-      log.event(Level::error, "shadow_damaged", {{"name", name}, {"kept", disk_.absolute(kept)}});
-    }
-  }
-  return {};
+  const EntriesOf what{kLedger, "ledger-", kLargestEntry};
+  return load_entries(disk_, what, log, [&](const std::string&, std::string_view text) {
+    const auto entry = entry_from(text, hash_);
+    if (entry) known_.lock()->emplace(entry->id, Known{*entry, true});
+    return entry.has_value();
+  });
 }
 
 Result<> ShadowLedger::note(const LedgerEntry& entry) {

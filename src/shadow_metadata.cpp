@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "src/shadow_entries.h"
 #include "src/shadow_layout.h"
 
 namespace spillway {
@@ -42,25 +43,13 @@ std::string ShadowMetadata::name_of(const Path& path) const {
 }
 
 Result<> ShadowMetadata::load(Log& log) {
-  for (const auto& found : TRY(disk_.list(kMetadata))) {
-    const std::string name = in(kMetadata, found.name);
-    if (found.name.ends_with(kFresh)) {
-      TRY(remove_if_there(disk_, name));
-      continue;
-    }
-    auto text = read_text(disk_, name, kLargestEntry);
-    // A disk that fails once gets another chance.
-    if (!text.ok()) text = read_text(disk_, name, kLargestEntry);
-    const auto record = text.ok() ? record_from_text(*text, hash_) : fail(text.error());
-    const auto change = record.ok() ? change_from(*record) : std::nullopt;
-    if (change) {
-      changes_.lock()->emplace(change->path, *change);
-    } else {
-      const std::string kept = TRY(set_aside(disk_, name, "metadata-" + found.name));
-      log.event(Level::error, "shadow_damaged", {{"name", name}, {"kept", disk_.absolute(kept)}});
-    }
-  }
-  return {};
+  const EntriesOf what{kMetadata, "metadata-", kLargestEntry};
+  return load_entries(disk_, what, log, [&](const std::string&, std::string_view text) {
+    const auto record = record_from_text(text, hash_);
+    const auto change = record ? change_from(*record) : std::nullopt;
+    if (change) changes_.lock()->emplace(change->path, *change);
+    return change.has_value();
+  });
 }
 
 Result<> ShadowMetadata::note(const MetadataChange& change) {

@@ -1,8 +1,8 @@
 #include "src/shadow_renames.h"
 
-#include <cerrno>
 #include <utility>
 
+#include "src/shadow_entries.h"
 #include "src/shadow_layout.h"
 
 namespace spillway {
@@ -19,25 +19,13 @@ ShadowRenames::ShadowRenames(Disk& disk, Executor& executor, TextHash hash)
     : disk_(disk), hash_(std::move(hash)), directory_(disk, executor, kRenames) {}
 
 Result<> ShadowRenames::load(Log& log) {
-  for (const auto& found : TRY(disk_.list(kRenames))) {
-    const std::string name = in(kRenames, found.name);
-    if (found.name.ends_with(kFresh)) {
-      TRY(remove_if_there(disk_, name));
-      continue;
-    }
-    auto text = read_text(disk_, name, kLargestEntry);
-    // What the disk gives at a second try is no damage.
-    if (!text && text.error().system_errno == EIO) text = read_text(disk_, name, kLargestEntry);
-    if (!text && text.error().system_errno != EIO) return fail(text.error());
-    auto rename = text ? tree_rename_from_text(*text, hash_) : std::nullopt;
-    if (rename && rename->id == found.name) {
-      unfinished_.push_back(*std::move(rename));
-    } else {
-      const std::string kept = TRY(set_aside(disk_, name, "rename-" + found.name));
-      log.event(Level::error, "shadow_damaged", {{"name", name}, {"kept", disk_.absolute(kept)}});
-    }
-  }
-  return {};
+  const EntriesOf what{kRenames, "rename-", kLargestEntry};
+  return load_entries(disk_, what, log, [&](const std::string& name, std::string_view text) {
+    auto rename = tree_rename_from_text(text, hash_);
+    if (!rename || rename->id != name) return false;
+    unfinished_.push_back(*std::move(rename));
+    return true;
+  });
 }
 
 Result<> ShadowRenames::note(const TreeRename& rename) {

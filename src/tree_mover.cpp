@@ -15,17 +15,6 @@ using End = TreeMember::End;
 
 bool is_gone(const Error& error) { return error.code == ErrorCode::not_found; }
 
-RemoteFile file_from(const ObjectInfo& info) {
-  RemoteFile file;
-  file.size = info.size;
-  file.etag = info.etag;
-  file.version_id = info.version_id;
-  file.last_modified = info.last_modified;
-  file.content_type = info.content_type;
-  file.metadata = metadata_from(info.metadata);
-  return file;
-}
-
 // Up to B2's limit of one copy an object keeps all that it has.
 CopyRequest copy_of(const MovingObject& object) {
   CopyRequest copy;
@@ -48,6 +37,13 @@ Error changed_meanwhile(const Key& key) {
 }
 
 }  // namespace
+
+Fields fields_of(const TreeRename& rename) {
+  Fields fields = Fields::object();
+  fields["from"] = rename.from.text() + "/";
+  fields["to"] = rename.to.text() + "/";
+  return fields;
+}
 
 // --- requests
 

@@ -20,6 +20,9 @@
 
 namespace spillway {
 
+// What every line of the log about the rename carries.
+[[nodiscard]] Fields fields_of(const TreeRename& rename);
+
 // One object on its way.
 struct MovingObject {
   TreeMember member;
