@@ -5,6 +5,7 @@ from cases import case
 
 # Tried on a mount, and left out because of what they answer at the call:
 #   punch_hole            EOPNOTSUPP: an object has no holes
+#   of no byte (min)      EINVAL by POSIX, for posix_fallocate, which fsx takes for "not supported"
 #   mapread, mapwrite,    ENODEV for a shared mapping of a file that is open for writing, and fsx has
 #   invalidate            no other descriptor
 WEIGHTS = {"close_open": 1, "read": 10, "write": 10, "truncate": 2, "fsync": 0.3, "fdatasync": 0.3,
@@ -17,7 +18,7 @@ SIZES = {"fsx_small": (256 << 10, 64 << 10), "fsx_parts": (20 << 20, 1 << 20), "
 def configure(scene, largest_file, largest_operation):
     weights = "".join(f"{name} = {weight}\n" for name, weight in WEIGHTS.items())
     path = scene.local / "fsx.toml"
-    path.write_text(f"flen = {largest_file}\n[opsize]\nmax = {largest_operation}\n[weights]\n{weights}")
+    path.write_text(f"flen = {largest_file}\n[opsize]\nmin = 1\nmax = {largest_operation}\n[weights]\n{weights}")
     return path
 
 
