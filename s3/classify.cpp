@@ -53,6 +53,8 @@ OperationFacts facts_of(Operation operation) {
       return {"ListParts", "writeFiles"};
     case Operation::list_uploads:
       return {"ListMultipartUploads", "listFiles"};
+    case Operation::list_versions:
+      return {"ListObjectVersions", "listFiles"};
   }
   return {};
 }
@@ -261,6 +263,7 @@ bool changes_something(Operation operation) {
     case Operation::get_object:
     case Operation::list_parts:
     case Operation::list_uploads:
+    case Operation::list_versions:
       return false;
     case Operation::put_object:
     case Operation::copy_object:

@@ -30,6 +30,7 @@ enum class Operation : std::uint8_t {
   abort_upload,
   list_parts,
   list_uploads,
+  list_versions,
 };
 
 // S3's name of the operation: "PutObject".

@@ -1,5 +1,7 @@
 #include "s3/client.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "s3/checks.h"
@@ -13,7 +15,7 @@ namespace spillway::s3 {
 namespace {
 
 // What an account could pile up before it notices; a server that goes on is broken.
-constexpr std::size_t kMostUploads = 1'000'000;
+constexpr std::size_t kMostListed = 1'000'000;
 constexpr std::string_view kPageSize = "1000";
 constexpr int kRangeNotSatisfiable = 416;
 
@@ -44,6 +46,8 @@ class Client final : public ObjectStore {
   Result<> delete_object(const Key& key, const VersionId& version_id,
                          const CallOptions& options) override;
   Result<Listing> list_objects(const ListRequest& request, const CallOptions& options) override;
+  Result<std::vector<ObjectVersion>> list_versions(const Key& key,
+                                                   const CallOptions& options) override;
   Result<UploadId> create_upload(const Key& key, const std::string& content_type,
                                  const MetadataMap& metadata, const CallOptions& options) override;
   Result<UploadedPart> upload_part(const Key& key, const UploadId& id, PartNumber number,
@@ -80,6 +84,8 @@ class Client final : public ObjectStore {
                                const CallOptions& options);
   Result<UploadsPage> uploads_page(const std::string& prefix, const UploadsPage& before,
                                    const CallOptions& options);
+  Result<VersionsPage> versions_page(const Key& key, const VersionsPage& before,
+                                     const CallOptions& options);
   Result<Etag> etag_of_put(Operation operation, const Answer& answer);
 
   const std::string bucket_;
@@ -90,6 +96,14 @@ class Client final : public ObjectStore {
 // A body that can't be understood: the answer's fault, told with its request id.
 Error unreadable(Operation operation, const Answer& answer, const Error& why) {
   return invalid_answer(operation, answer.response, why.detail);
+}
+
+// A page of a listing, where it can be understood and makes sense.
+template <class Page, class Check>
+Result<Page> checked(const Call& call, const Answer& answer, Result<Page> page, Check check) {
+  const Result<> outcome = page ? check(*page) : Result<>(fail(page.error()));
+  if (!outcome) return fail(unreadable(call.operation, answer, outcome.error()));
+  return page;
 }
 
 Call Client::small_call(Operation operation, std::string method, Target target) const {
@@ -294,12 +308,9 @@ Result<Listing> Client::list_objects(const ListRequest& request, const CallOptio
     query.emplace_back("continuation-token", request.continuation_token);
   }
   const Answer answer = TRY(http_.send(call, options));
-  auto page = parse_list(answer.response.body);
-  if (!page) return fail(unreadable(call.operation, answer, page.error()));
-  if (const auto checked = check_page(request, *page); !checked) {
-    return fail(unreadable(call.operation, answer, checked.error()));
-  }
-  return std::move(page->listing);
+  auto page = TRY(checked(call, answer, parse_list(answer.response.body),
+                          [&](const ListPage& read) { return check_page(request, read); }));
+  return std::move(page.listing);
 }
 
 Result<UploadId> Client::create_upload(const Key& key, const std::string& content_type,
@@ -392,12 +403,8 @@ Result<PartsPage> Client::parts_page(const Key& key, const UploadId& id, PartNum
   call.target.query.emplace_back("max-parts", kPageSize);
   if (after > 0) call.target.query.emplace_back("part-number-marker", std::to_string(after));
   const Answer answer = TRY(http_.send(call, options));
-  auto page = parse_parts(answer.response.body);
-  if (!page) return fail(unreadable(call.operation, answer, page.error()));
-  if (const auto checked = check_page(after, *page); !checked) {
-    return fail(unreadable(call.operation, answer, checked.error()));
-  }
-  return page;
+  return checked(call, answer, parse_parts(answer.response.body),
+                 [&](const PartsPage& page) { return check_page(after, page); });
 }
 
 Result<std::vector<UnfinishedUploadInfo>> Client::list_uploads(const std::string& prefix,
@@ -407,7 +414,7 @@ Result<std::vector<UnfinishedUploadInfo>> Client::list_uploads(const std::string
   do {
     page = TRY(uploads_page(prefix, page, options));
     uploads.insert(uploads.end(), page.uploads.begin(), page.uploads.end());
-    if (uploads.size() > kMostUploads) {
+    if (uploads.size() > kMostListed) {
       return fail(ErrorCode::server_error, "the list of unfinished uploads does not end");
     }
   } while (page.truncated);
@@ -428,12 +435,42 @@ Result<UploadsPage> Client::uploads_page(const std::string& prefix, const Upload
     query.emplace_back("upload-id-marker", before.next_upload_id_marker);
   }
   const Answer answer = TRY(http_.send(call, options));
-  auto page = parse_uploads(answer.response.body);
-  if (!page) return fail(unreadable(call.operation, answer, page.error()));
-  if (const auto checked = check_page(prefix, before, *page); !checked) {
-    return fail(unreadable(call.operation, answer, checked.error()));
+  return checked(call, answer, parse_uploads(answer.response.body),
+                 [&](const UploadsPage& page) { return check_page(prefix, before, page); });
+}
+
+Result<std::vector<ObjectVersion>> Client::list_versions(const Key& key,
+                                                         const CallOptions& options) {
+  TRY(check_key(key));
+  std::vector<ListedVersion> versions;
+  VersionsPage page;
+  do {
+    page = TRY(versions_page(key, page, options));
+    std::ranges::copy_if(page.versions, std::back_inserter(versions),
+                         [&](const ListedVersion& listed) { return listed.key == key; });
+    if (versions.size() > kMostListed) {
+      return fail(ErrorCode::server_error, "the list of versions does not end");
+    }
+  } while (page.truncated && page.next_key_marker == key);
+  return newest_first(std::move(versions));
+}
+
+Result<VersionsPage> Client::versions_page(const Key& key, const VersionsPage& before,
+                                           const CallOptions& options) {
+  Call call = small_call(Operation::list_versions, "GET", bucket_target());
+  call.body_limit = kListBodyLimit;
+  auto& query = call.target.query;
+  query = {{"versions", std::nullopt},
+           {"encoding-type", "url"},
+           {"max-keys", std::string(kPageSize)},
+           {"prefix", key}};
+  if (before.truncated) {
+    query.emplace_back("key-marker", before.next_key_marker);
+    query.emplace_back("version-id-marker", before.next_version_id_marker);
   }
-  return page;
+  const Answer answer = TRY(http_.send(call, options));
+  return checked(call, answer, parse_versions(answer.response.body),
+                 [&](const VersionsPage& page) { return check_page(key, before, page); });
 }
 
 HttpSettings http_settings(const Settings& settings) {

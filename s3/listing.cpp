@@ -1,5 +1,7 @@
 #include "s3/listing.h"
 
+#include <algorithm>
+
 namespace spillway::s3 {
 namespace {
 
@@ -70,6 +72,41 @@ Result<> check_page(const std::string& prefix, const UploadsPage& asked, const U
     return invalid("the marker repeats");
   }
   return {};
+}
+
+Result<> check_page(const Key& key, const VersionsPage& asked, const VersionsPage& page) {
+  Key last_version = asked.next_key_marker;
+  Key last_marker = asked.next_key_marker;
+  for (const ListedVersion& listed : page.versions) {
+    if (!listed.key.starts_with(key)) return invalid("a key lacks the prefix");
+    Key& last = listed.version.is_hide_marker ? last_marker : last_version;
+    if (listed.key < last) return invalid("the keys do not rise");
+    last = listed.key;
+  }
+  if (!page.truncated) return {};
+  if (page.versions.empty()) return invalid("a truncated page is empty");
+  if (page.next_key_marker < key || page.next_key_marker < asked.next_key_marker) {
+    return invalid("the markers do not rise");
+  }
+  if (page.next_key_marker != key) return {};  // nobody asks for more
+  if (page.next_version_id_marker.empty()) return invalid("a truncated page has no version marker");
+  if (page.next_version_id_marker == asked.next_version_id_marker) {
+    return invalid("the marker repeats");
+  }
+  return {};
+}
+
+Result<std::vector<ObjectVersion>> newest_first(std::vector<ListedVersion> versions) {
+  std::ranges::stable_sort(versions, [](const ListedVersion& one, const ListedVersion& other) {
+    if (one.is_latest != other.is_latest) return one.is_latest;
+    return one.last_modified > other.last_modified;
+  });
+  if (!versions.empty() && std::ranges::count(versions, true, &ListedVersion::is_latest) != 1) {
+    return invalid("not exactly one version is the latest");
+  }
+  std::vector<ObjectVersion> sorted;
+  for (ListedVersion& listed : versions) sorted.push_back(std::move(listed.version));
+  return sorted;
 }
 
 }  // namespace spillway::s3

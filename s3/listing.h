@@ -23,4 +23,13 @@ namespace spillway::s3 {
 [[nodiscard]] Result<> check_page(const std::string& prefix, const UploadsPage& asked,
                                   const UploadsPage& page);
 
+// Of the versions of `key`, as above: keys must have it as their prefix and never fall (versions and
+// hide markers each by themselves), and the markers must lead on, within `key` by a version id.
+[[nodiscard]] Result<> check_page(const Key& key, const VersionsPage& asked,
+                                  const VersionsPage& page);
+
+// The history of one key, of all pages: the latest comes first, the others by their time. Refused
+// unless exactly one is the latest: who deletes must know what would rise.
+[[nodiscard]] Result<std::vector<ObjectVersion>> newest_first(std::vector<ListedVersion> versions);
+
 }  // namespace spillway::s3

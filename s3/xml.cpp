@@ -116,12 +116,15 @@ Result<std::string> decoded_text(const Element& parent, const char* name, const 
   return decoded(std::move(text), root);
 }
 
-Result<bool> truncated_of(const Element& root) {
-  const std::string text = text_of(root, "IsTruncated");
+// False where it is missing.
+Result<bool> flag_of(const Element& parent, const char* name) {
+  const std::string text = text_of(parent, name);
   if (text == "true") return true;
   if (text == "false" || text.empty()) return false;
-  return invalid("IsTruncated is neither true nor false");
+  return invalid(std::string(name) + " is neither true nor false");
 }
+
+Result<bool> truncated_of(const Element& root) { return flag_of(root, "IsTruncated"); }
 
 Result<ObjectInfo> object_of(const Element& element, const Element& root) {
   ObjectInfo object;
@@ -142,14 +145,18 @@ Result<UploadedPart> part_of(const Element& element, const Element&) {
   return part;
 }
 
-Result<UploadId> upload_id_of(const Element& element) {
-  auto id = TRY(required_text(element, "UploadId"));
+Result<std::string> id_of(const Element& element, const char* name) {
+  auto id = TRY(required_text(element, name));
   const auto is_control = [](char character) {
     return static_cast<unsigned char>(character) < 0x20 || character == 0x7f;
   };
-  if (std::ranges::any_of(id, is_control)) return invalid("an upload id with control characters");
+  if (std::ranges::any_of(id, is_control)) {
+    return invalid(std::string(name) + " has control characters");
+  }
   return id;
 }
+
+Result<UploadId> upload_id_of(const Element& element) { return id_of(element, "UploadId"); }
 
 Result<std::string> prefix_of(const Element& element, const Element& root) {
   return decoded_text(element, "Prefix", root);
@@ -161,6 +168,16 @@ Result<UnfinishedUploadInfo> upload_of(const Element& element, const Element& ro
   upload.id = TRY(upload_id_of(element));
   upload.initiated = TRY(date_of(element, "Initiated"));
   return upload;
+}
+
+Result<ListedVersion> version_of(const Element& element, const Element& root) {
+  ListedVersion listed;
+  listed.key = TRY(decoded_text(element, "Key", root));
+  listed.version.version_id = TRY(id_of(element, "VersionId"));
+  listed.version.is_hide_marker = element.Name() == std::string_view("DeleteMarker");
+  listed.is_latest = TRY(flag_of(element, "IsLatest"));
+  listed.last_modified = TRY(date_of(element, "LastModified"));
+  return listed;
 }
 
 // Nothing where the rule aborts no uploads, or is not in force.
@@ -226,6 +243,25 @@ Result<UploadsPage> parse_uploads(std::string_view body) {
     page.next_upload_id_marker = text_of(*root, "NextUploadIdMarker");
   }
   page.uploads = TRY(all_of(*root, "Upload", upload_of));
+  return page;
+}
+
+Result<VersionsPage> parse_versions(std::string_view body) {
+  Document document;
+  const Element* const root =
+      TRY(parse_result(document, "ListVersionsResult", body, kListBodyLimit));
+  VersionsPage page;
+  page.truncated = TRY(truncated_of(*root));
+  if (page.truncated) {
+    page.next_key_marker = TRY(decoded_text(*root, "NextKeyMarker", *root));
+    page.next_version_id_marker = text_of(*root, "NextVersionIdMarker");
+  }
+  for (const auto* child = root->FirstChildElement(); child != nullptr;
+       child = child->NextSiblingElement()) {
+    const std::string_view name = child->Name();
+    if (name != "Version" && name != "DeleteMarker") continue;
+    page.versions.push_back(TRY(version_of(*child, *root)));
+  }
   return page;
 }
 

@@ -53,6 +53,21 @@ struct UploadsPage {
 };
 [[nodiscard]] Result<UploadsPage> parse_uploads(std::string_view body);
 
+struct ListedVersion {
+  Key key;
+  ObjectVersion version;
+  bool is_latest = false;
+  WallTime last_modified{};
+};
+struct VersionsPage {
+  std::vector<ListedVersion> versions;  // as the answer has them: servers may put all markers first
+  bool truncated = false;
+  std::string next_key_marker;
+  std::string next_version_id_marker;
+};
+// ListObjectVersions.
+[[nodiscard]] Result<VersionsPage> parse_versions(std::string_view body);
+
 // GetBucketLifecycleConfiguration: the fewest days, at least 1, of the enabled rules that abort
 // unfinished uploads; nothing when none does.
 [[nodiscard]] Result<std::optional<int>> parse_abort_rule(std::string_view body);

@@ -318,6 +318,7 @@ void BucketFileSystem::shut_down(Duration limit) {
   const Instant deadline = parts_.executor.clock().now() + limit;
   end_files(deadline);
   end_metadata_waits(deadline);
+  end_purges(deadline);
   drain_->stop();
   requests_.cancel();
 }

@@ -258,6 +258,7 @@ Result<> BucketFileSystem::remove_directory(const Path& path) {
   if (!found.is_directory) return fail(ErrorCode::not_directory, path.text());
   const auto record = parts_.shadow.find(path);
   const bool is_local_only = record && record->seen == Seen::absent;
+  bool was_in_bucket = false;
   const auto empty = is_empty(path);
   if (!empty.ok() && !is_local_only) return fail(empty.error());
   if (empty.ok() && !empty.value()) return fail(ErrorCode::not_empty, path.text());
@@ -269,12 +270,14 @@ Result<> BucketFileSystem::remove_directory(const Path& path) {
       TRY(requests_.name([&](ObjectStore& store, const CallOptions& options) {
         return store.delete_object(path.prefix(), "", options);
       }));
+      was_in_bucket = true;
     }
     catalog_->directory_removed(path);
   }
   if (record) TRY(parts_.shadow.remove(record->id));
   forget_waiting_metadata(path);
   keep_parent(path);
+  if (was_in_bucket) purge(path.prefix(), nullptr);
   return {};
 }
 

@@ -64,6 +64,7 @@ BucketFileSystem::BucketFileSystem(const EngineParts& parts, const EngineSetting
       open_files_(jobs_),
       handles_(jobs_),
       metadata_waits_(jobs_),
+      purges_under_way_(jobs_, 0),
       drain_(make_drain()),
       started_(jobs_.clock().now()) {
   resume_renames();

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -194,10 +195,22 @@ class BucketFileSystem final : public FileSystem {
   void moved(const Path& from, const Path& to);
   [[nodiscard]] bool is_unknown_to_bucket(OpenFile& file);
   Result<> remove_remote(const Path& path);
-  Result<> remove_committed(const Path& path);
+  // Whether B2 had the name, and hides it now.
+  Result<bool> remove_committed(const Path& path);
   [[nodiscard]] Result<bool> bucket_lacks(const Path& path, const ShadowRecord& record);
   void keep_readable(const FilePointer& file, const Path& path);
-  void forget_open(const Path& path);
+  FilePointer forget_open(const Path& path);
+
+  // bucket_purge.cpp: removing the versions of a name that was removed. Nothing with --delete=hide.
+  void purge(const Key& key, const FilePointer& file);
+  void purge_later(std::vector<Purge> purges);
+  void carry_out(Purge purge);
+  Result<> remove_unneeded(Purge& purge, FilePointer& reader);
+  [[nodiscard]] std::set<VersionId> needed_by_shadow(const Key& key);
+  [[nodiscard]] std::vector<FilePointer> files_with_handles();
+  [[nodiscard]] FilePointer reader_of(const Key& key, const VersionId& version);
+  void tell_purge_incomplete(const Key& key, Fields fields);
+  void end_purges(Instant deadline);
 
   // bucket_renames.cpp: renaming directories. Done once all copies exist, whatever comes after: ok
   // also where sources are left to be removed later.
@@ -300,6 +313,7 @@ class BucketFileSystem final : public FileSystem {
   // Every handle that was not released: at an unmount the kernel may drop its last releases.
   Guarded<std::map<FileHandle*, std::unique_ptr<FileHandle>>> handles_;
   Guarded<std::map<Path, MetadataWait>> metadata_waits_;
+  Guarded<int> purges_under_way_;
   std::shared_ptr<Drain> drain_;
   std::atomic<KernelCache*> kernel_cache_ = nullptr;
   std::atomic<bool> is_shutting_down_ = false;

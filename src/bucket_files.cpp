@@ -405,6 +405,7 @@ void BucketFileSystem::drop_if_unused(const FilePointer& file) {
   state->flush_answered = false;
   state.notify_all();
   if (state->handles > 0 || state->is_held) return;
+  purge_later(std::exchange(state->purges, {}));
   const auto found = files->find(state->path);
   if (found != files->end() && found->second == file) files->erase(found);
 }

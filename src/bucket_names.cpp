@@ -41,18 +41,22 @@ Result<> BucketFileSystem::remove_remote(const Path& path) {
   return {};
 }
 
-Result<> BucketFileSystem::remove_committed(const Path& path) {
+Result<bool> BucketFileSystem::remove_committed(const Path& path) {
   const auto record = parts_.shadow.find(path);
   // Where B2 has a split file whole already, its object is the only whole copy until it is gone.
   const bool is_local = record && !(record->upload && TRY(drain_->is_there_already(*record)));
   if (is_local) {
-    if (!TRY(bucket_lacks(path, *record))) TRY(remove_remote(path));
-    return parts_.shadow.remove(record->id);
+    const bool is_remote = !TRY(bucket_lacks(path, *record));
+    if (is_remote) TRY(remove_remote(path));
+    TRY(parts_.shadow.remove(record->id));
+    return is_remote;
   }
-  if (settings_.service.state == ServiceState::local_only) return {};
+  if (settings_.service.state == ServiceState::local_only) return false;
   const auto entry = TRY(catalog_->find(path));
   // Deleting what B2 never had would only leave a hide marker.
-  return entry.file ? remove_remote(path) : Result<>{};
+  if (!entry.file) return false;
+  TRY(remove_remote(path));
+  return true;
 }
 
 Result<> BucketFileSystem::unlink(const Path& path) {
@@ -60,10 +64,11 @@ Result<> BucketFileSystem::unlink(const Path& path) {
   const Found found = TRY(find_existing(path));
   if (found.is_directory) return fail(ErrorCode::is_directory, path.text());
   if (found.open) keep_readable(found.open, path);
-  TRY(remove_committed(path));
+  const bool was_in_bucket = TRY(remove_committed(path));
   forget_waiting_metadata(path);
-  forget_open(path);
+  const FilePointer file = forget_open(path);
   keep_parent(path);
+  if (was_in_bucket) purge(path.text(), file);
   return {};
 }
 
@@ -79,13 +84,13 @@ void BucketFileSystem::keep_readable(const FilePointer& file, const Path& path) 
   if (data.ok()) state->local_data = std::move(data).value();
 }
 
-// The name is gone; who has the file open goes on with it.
-void BucketFileSystem::forget_open(const Path& path) {
+// The name is gone; who has the file open goes on with it. Gives that file.
+BucketFileSystem::FilePointer BucketFileSystem::forget_open(const Path& path) {
   FilePointer file;
   {
     auto files = open_files_.lock();
     const auto found = files->find(path);
-    if (found == files->end()) return;
+    if (found == files->end()) return nullptr;
     file = found->second;
     files->erase(found);
   }
@@ -93,6 +98,7 @@ void BucketFileSystem::forget_open(const Path& path) {
   state->is_unlinked = true;
   state->is_held = false;
   if (state->handles == 0) state->writer.reset();
+  return file;
 }
 
 // --- renaming

@@ -88,6 +88,13 @@ struct RemoteVersion {
   friend bool operator==(const RemoteVersion&, const RemoteVersion&) = default;
 };
 
+// One entry in the history of a key.
+struct ObjectVersion {
+  VersionId version_id;  // "null" of an object that was stored while the server kept no versions
+  bool is_hide_marker = false;
+  friend bool operator==(const ObjectVersion&, const ObjectVersion&) = default;
+};
+
 // The answer to a request that stored something.
 struct StoredObject {
   Key key;
@@ -187,6 +194,11 @@ class ObjectStore {
   // One page. Pages of a hostile or broken server (keys that do not rise or lack the prefix, a
   // token that repeats) are an error, never a wrong listing.
   virtual Result<Listing> list_objects(const ListRequest& request, const CallOptions& options) = 0;
+
+  // All versions and hide markers of exactly that key (all pages), newest first; none: B2 has never
+  // had it. Pages that make no sense are an error, never a shorter history.
+  virtual Result<std::vector<ObjectVersion>> list_versions(const Key& key,
+                                                           const CallOptions& options) = 0;
 
   virtual Result<UploadId> create_upload(const Key& key, const std::string& content_type,
                                          const MetadataMap& metadata,

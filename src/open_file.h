@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "src/file_system.h"
 #include "src/guarded.h"
@@ -12,6 +13,12 @@
 #include "src/writer.h"
 
 namespace spillway {
+
+// Versions of a removed name that are still to go: see src/bucket_purge.cpp.
+struct Purge {
+  Key key;
+  std::vector<ObjectVersion> versions;  // newest first: the hide marker, and all below it
+};
 
 struct OpenFile {
   struct State {
@@ -37,6 +44,7 @@ struct OpenFile {
     std::int32_t creator = 0;     // pid
     int handles = 0;
     int writing_handles = 0;
+    std::vector<Purge> purges;    // that wait for the last handle
     std::uint64_t holds = 0;      // counts is_held's times, so that an old timer knows it is late
   };
 

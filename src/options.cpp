@@ -130,6 +130,12 @@ struct Words<ConflictMode> {
                                    Word{"theirs", ConflictMode::theirs}};
 };
 template <>
+struct Words<DeleteMode> {
+  static constexpr std::string_view kWants = "wants hide or purge";
+  static constexpr std::array kAll{Word{"hide", DeleteMode::hide},
+                                   Word{"purge", DeleteMode::purge}};
+};
+template <>
 struct Words<LogFormat> {
   static constexpr std::string_view kWants = "wants json or text";
   static constexpr std::array kAll{Word{"json", LogFormat::json}, Word{"text", LogFormat::text}};
@@ -200,6 +206,8 @@ constexpr std::array kOptions{
                apply_with<&O::shadow_reserve, Size>},
     OptionSpec{"shutdown-timeout", "TIME", "how long an unmount waits for uploads [60s]",
                apply_with<&O::shutdown_timeout, Time>},
+    OptionSpec{"delete", "hide|purge", "what rm leaves of a file's versions in B2 [hide]",
+               apply_with<&O::delete_mode, Choice<DeleteMode>>},
     OptionSpec{"attr-ttl", "TIME", "how long changes by other clients may go unseen [5s]",
                apply_with<&O::attr_ttl, Time>},
     OptionSpec{"uid", "ID", "owner of every file", apply_with<&O::uid, Id>},

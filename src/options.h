@@ -26,6 +26,8 @@ enum class KillMode : std::uint8_t { publish, discard };
 enum class SplitMode : std::uint8_t { divert, fail };
 // A file that changed in B2 while ours was in the shadow: keep both, or which one wins.
 enum class ConflictMode : std::uint8_t { both, ours, theirs };
+// What removing a name does in B2: it is hidden, and older versions stay; or all of them go.
+enum class DeleteMode : std::uint8_t { hide, purge };
 
 struct SpillwayOptions {
   // Writing. Sizes in bytes.
@@ -51,6 +53,7 @@ struct SpillwayOptions {
   Duration shutdown_timeout = std::chrono::seconds(60);
 
   // The mounted tree.
+  DeleteMode delete_mode = DeleteMode::hide;
   Duration attr_ttl = std::chrono::seconds(5);
   std::optional<std::uint32_t> uid;  // everything belongs to this user
   std::optional<std::uint32_t> gid;

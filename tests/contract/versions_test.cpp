@@ -1,3 +1,6 @@
+#include <ranges>
+#include <set>
+
 #include "tests/contract/contract.h"
 
 namespace spillway {
@@ -75,6 +78,50 @@ TEST_P(VersionContract, DeletingAVersionTwiceIsNoError) {
   if (!traits().forgets_versions) GTEST_SKIP() << "this server refuses ids it does not know";
   ASSERT_TRUE(succeeded(store().delete_object(key("v"), first_->version_id, {})));
   EXPECT_TRUE(succeeded(store().delete_object(key("v"), first_->version_id, {})));
+}
+
+TEST_P(VersionContract, ListsTheHistoryOfOneKeyAlone) {
+  ASSERT_TRUE(succeeded(put_text(store(), key("v2"), "another")));
+  ASSERT_TRUE(succeeded(store().delete_object(key("v"), "", {})));
+  const auto versions = store().list_versions(key("v"), {});
+  ASSERT_TRUE(succeeded(versions));
+  ASSERT_EQ(versions->size(), 3U);
+  EXPECT_TRUE((*versions)[0].is_hide_marker);
+  EXPECT_EQ((*versions)[1], (ObjectVersion{second_->version_id, false}));
+  EXPECT_EQ((*versions)[2], (ObjectVersion{first_->version_id, false}));
+  const auto none = store().list_versions(key("w"), {});
+  ASSERT_TRUE(succeeded(none));
+  EXPECT_TRUE(none->empty());
+}
+
+TEST_P(VersionContract, NothingIsLeftOnceEveryVersionWasDeleted) {
+  ASSERT_TRUE(succeeded(store().delete_object(key("v"), "", {})));
+  auto versions = store().list_versions(key("v"), {});
+  ASSERT_TRUE(succeeded(versions));
+  for (const ObjectVersion& version : *versions | std::views::reverse) {
+    EXPECT_TRUE(failed_with(content_of(""), ErrorCode::not_found));
+    ASSERT_TRUE(succeeded(store().delete_object(key("v"), version.version_id, {})));
+  }
+  versions = store().list_versions(key("v"), {});
+  ASSERT_TRUE(succeeded(versions));
+  EXPECT_TRUE(versions->empty());
+}
+
+TEST_P(VersionContract, AHistoryMayHaveManyPages) {
+  constexpr std::size_t kMoreThanAPage = 1'010;
+  std::vector<VersionId> stored{second_->version_id, first_->version_id};
+  while (stored.size() < kMoreThanAPage) {
+    const auto put = put_text(store(), key("v"), "x");
+    ASSERT_TRUE(succeeded(put));
+    stored.insert(stored.begin(), put->version_id);
+  }
+  const auto versions = store().list_versions(key("v"), {});
+  ASSERT_TRUE(succeeded(versions));
+  std::vector<VersionId> listed;
+  for (const ObjectVersion& version : *versions) listed.push_back(version.version_id);
+  EXPECT_EQ(listed.front(), stored.front());
+  EXPECT_EQ(std::set(listed.begin(), listed.end()), std::set(stored.begin(), stored.end()));
+  EXPECT_EQ(listed.size(), stored.size());
 }
 
 TEST_P(VersionContract, AnOldVersionCanBeCopied) {

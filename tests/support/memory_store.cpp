@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <ranges>
 #include <utility>
 
 #include "s3/hash.h"
@@ -80,7 +81,8 @@ std::string_view to_string(StoreVerb verb) {
   constexpr std::array<std::string_view, kStoreVerbs> kNames = {
       "verify_bucket",   "put_object",   "head_object",   "get_object",   "copy_object",
       "delete_object",   "list_objects", "create_upload", "upload_part",  "upload_part_copy",
-      "complete_upload", "abort_upload", "list_parts",    "list_uploads", "abort_rule_days"};
+      "complete_upload", "abort_upload", "list_parts",    "list_uploads", "abort_rule_days",
+      "list_versions"};
   return kNames.at(static_cast<std::size_t>(verb));
 }
 
@@ -285,6 +287,20 @@ Listing MemoryStore::page(const ListRequest& request) const {
 Result<Listing> MemoryStore::list_objects(const ListRequest& request, const CallOptions& options) {
   return perform(StoreVerb::list_objects, request.prefix, options,
                  [&]() -> Result<Listing> { return page(request); });
+}
+
+Result<std::vector<ObjectVersion>> MemoryStore::list_versions(const Key& key,
+                                                              const CallOptions& options) {
+  return perform(StoreVerb::list_versions, key, options,
+                 [&]() -> Result<std::vector<ObjectVersion>> {
+                   std::vector<ObjectVersion> list;
+                   const auto found = objects_.find(key);
+                   if (found == objects_.end()) return list;
+                   for (const Stored& stored : found->second | std::views::reverse) {
+                     list.push_back({stored.id, stored.hide_marker});
+                   }
+                   return list;
+                 });
 }
 
 Result<MemoryStore::Unfinished*> MemoryStore::find_upload(const Key& key, const UploadId& id) {

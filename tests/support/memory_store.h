@@ -36,8 +36,9 @@ enum class StoreVerb : std::uint8_t {
   list_parts,
   list_uploads,
   abort_rule_days,
+  list_versions,
 };
-inline constexpr std::size_t kStoreVerbs = 15;
+inline constexpr std::size_t kStoreVerbs = 16;
 [[nodiscard]] std::string_view to_string(StoreVerb verb);
 
 // Called on the thread of the call, with no lock held: may call the store, and may block. `key` is
@@ -102,6 +103,8 @@ class MemoryStore final : public ObjectStore {
   Result<> delete_object(const Key& key, const VersionId& version_id,
                          const CallOptions& options) override;
   Result<Listing> list_objects(const ListRequest& request, const CallOptions& options) override;
+  Result<std::vector<ObjectVersion>> list_versions(const Key& key,
+                                                   const CallOptions& options) override;
   Result<UploadId> create_upload(const Key& key, const std::string& content_type,
                                  const MetadataMap& metadata, const CallOptions& options) override;
   Result<UploadedPart> upload_part(const Key& key, const UploadId& id, PartNumber number,

@@ -25,6 +25,9 @@ class RefusingStore : public ObjectStore {
     return refuse();
   }
   Result<Listing> list_objects(const ListRequest&, const CallOptions&) override { return refuse(); }
+  Result<std::vector<ObjectVersion>> list_versions(const Key&, const CallOptions&) override {
+    return refuse();
+  }
   Result<UploadId> create_upload(const Key&, const std::string&, const MetadataMap&,
                                  const CallOptions&) override {
     return refuse();

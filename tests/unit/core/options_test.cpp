@@ -30,6 +30,7 @@ TEST(Options, DefaultsAreTheContracts) {
   EXPECT_EQ(options.connect_timeout, 10s);
   EXPECT_EQ(options.stall_timeout, 30s);
   EXPECT_EQ(options.temp_names, TempNames::rsync);
+  EXPECT_EQ(options.delete_mode, DeleteMode::hide);
   EXPECT_EQ(options.shadow_limit, 0U);
   EXPECT_EQ(options.shadow_reserve, 268'435'456U);
   EXPECT_EQ(options.uploads, 8);
@@ -43,12 +44,14 @@ TEST(Options, EveryWordIsUnderstood) {
                              {"SPILLWAY_PAYLOAD", "unsigned"},
                              {"SPILLWAY_ON_SPLIT", "fail"},
                              {"SPILLWAY_CONFLICT", "theirs"},
+                             {"SPILLWAY_DELETE", "purge"},
                              {"SPILLWAY_LOG_FORMAT", "text"},
                              {"SPILLWAY_LOG_LEVEL", "debug"}});
   EXPECT_EQ(options.temp_names, TempNames::wide);
   EXPECT_EQ(options.payload, PayloadMode::without_hash);
   EXPECT_EQ(options.on_split, SplitMode::fail);
   EXPECT_EQ(options.conflict, ConflictMode::theirs);
+  EXPECT_EQ(options.delete_mode, DeleteMode::purge);
   EXPECT_EQ(options.log_format, LogFormat::text);
   EXPECT_EQ(options.log_level, Level::debug);
 }

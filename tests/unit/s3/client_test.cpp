@@ -220,6 +220,7 @@ TEST_F(ClientTest, RefusesAnEmptyKeyInEveryVerb) {
   EXPECT_FALSE(store_->complete_upload("", "i", {{1, "e", 0}}, kOptions).ok());
   EXPECT_FALSE(store_->abort_upload("k", "", kOptions).ok());
   EXPECT_FALSE(store_->list_parts("", "i", kOptions).ok());
+  EXPECT_FALSE(store_->list_versions("", kOptions).ok());
   EXPECT_TRUE(record_.sent.empty());
 }
 
@@ -402,6 +403,55 @@ TEST_F(ClientTest, ListsPartsOfAllPages) {
   ASSERT_TRUE(parts.ok());
   EXPECT_EQ(*parts, (std::vector<UploadedPart>{{1, "a", 5}, {2, "b", 6}}));
   EXPECT_EQ(record_.sent[1].target, "/bucket/k?uploadId=i&max-parts=1000&part-number-marker=1");
+}
+
+std::string listed_version(const std::string& kind, const std::string& key, const std::string& id,
+                           const std::string& latest) {
+  return "<" + kind + "><Key>" + key + "</Key><VersionId>" + id + "</VersionId><IsLatest>" + latest +
+         "</IsLatest><LastModified>2013-05-24T00:00:00Z</LastModified></" + kind + ">";
+}
+
+std::string versions_page(const std::string& inside, const std::string& key_marker = "",
+                          const std::string& id_marker = "") {
+  const std::string more = "<IsTruncated>true</IsTruncated><NextKeyMarker>" + key_marker +
+                           "</NextKeyMarker><NextVersionIdMarker>" + id_marker +
+                           "</NextVersionIdMarker>";
+  return "<ListVersionsResult>" + (key_marker.empty() ? "" : more) + inside +
+         "</ListVersionsResult>";
+}
+
+TEST_F(ClientTest, ListsTheVersionsOfOneKeyOfAllPages) {
+  record_.answers = {
+      answer(200, versions_page(listed_version("DeleteMarker", "d/k", "3", "true") +
+                                    listed_version("Version", "d/k", "2", "false"),
+                                "d/k", "2")),
+      answer(200, versions_page(listed_version("Version", "d/k", "1", "false") +
+                                    listed_version("Version", "d/k2", "9", "true"),
+                                "d/k2", "9"))};
+  const auto versions = store_->list_versions("d/k", kOptions);
+  ASSERT_TRUE(versions.ok()) << versions.error().detail;
+  EXPECT_EQ(*versions, (std::vector<ObjectVersion>{{"3", true}, {"2", false}, {"1", false}}));
+  ASSERT_EQ(record_.sent.size(), 2U);
+  EXPECT_EQ(record_.sent[0].target,
+            "/bucket?versions&encoding-type=url&max-keys=1000&prefix=d%2Fk");
+  EXPECT_EQ(record_.sent[1].target,
+            "/bucket?versions&encoding-type=url&max-keys=1000&prefix=d%2Fk&key-marker=d%2Fk"
+            "&version-id-marker=2");
+}
+
+TEST_F(ClientTest, HistoriesThatMakeNoSenseAreErrors) {
+  const std::string newest = listed_version("Version", "k", "1", "true");
+  const auto fails = [&](const std::string& body) {
+    record_.answers = {answer(200, body)};
+    return failed(store_->list_versions("k", kOptions)).code == ErrorCode::server_error;
+  };
+  EXPECT_TRUE(fails(versions_page(listed_version("Version", "j", "1", "true"))));
+  EXPECT_TRUE(fails(versions_page(listed_version("Version", "k", "1", "false"))));
+  EXPECT_TRUE(fails(versions_page(newest, "k", "")));
+  EXPECT_TRUE(fails("<html/>"));
+  record_.answers = {answer(200, versions_page(newest, "k", "1")),
+                     answer(200, versions_page(newest, "k", "1"))};
+  EXPECT_FALSE(store_->list_versions("k", kOptions).ok());
 }
 
 TEST_F(ClientTest, ListsUploadsOfAllPages) {

@@ -84,5 +84,51 @@ TEST(Listing, UploadMarkersLeadOn) {
   EXPECT_TRUE(check_page("", asked, UploadsPage{}).ok());
 }
 
+ListedVersion version(const Key& key, const VersionId& id, int seconds, bool is_latest = false,
+                      bool is_hide_marker = false) {
+  return {key, {id, is_hide_marker}, is_latest, WallTime(std::chrono::seconds(seconds))};
+}
+
+TEST(Listing, VersionMarkersLeadOn) {
+  const VersionsPage asked{{}, true, "b", "2"};
+  VersionsPage page{{version("b", "1", 1)}, true, "b", "1"};
+  EXPECT_TRUE(check_page("b", asked, page).ok());
+  EXPECT_FALSE(check_page("b", page, page).ok()) << "the same markers";
+  page.next_version_id_marker.clear();
+  EXPECT_FALSE(check_page("b", asked, page).ok()) << "the rest of the key would be passed over";
+  page.next_key_marker = "a";
+  EXPECT_FALSE(check_page("b", asked, page).ok()) << "backwards";
+  page.next_key_marker = "b/c";
+  EXPECT_TRUE(check_page("b", asked, page).ok());
+  EXPECT_FALSE(check_page("b", asked, VersionsPage{{}, true, "c", "1"}).ok()) << "an empty page";
+  EXPECT_TRUE(check_page("b", asked, VersionsPage{}).ok());
+}
+
+TEST(Listing, VersionsHaveThePrefixAndRise) {
+  EXPECT_TRUE(check_page("b", {}, {{version("b", "2", 2), version("b", "1", 1),
+                                    version("bc", "1", 1)}, false, "", ""}).ok());
+  EXPECT_TRUE(check_page("b", {}, {{version("b", "3", 3, true, true),
+                                    version("bc", "4", 3, true, true), version("b", "1", 1)},
+                                   false, "", ""}).ok())
+      << "all markers first, as some servers have it";
+  EXPECT_FALSE(check_page("b", {}, {{version("a", "1", 1)}, false, "", ""}).ok());
+  EXPECT_FALSE(
+      check_page("b", {}, {{version("bc", "1", 1), version("b", "1", 1)}, false, "", ""}).ok());
+  const VersionsPage asked{{}, true, "bc", "2"};
+  EXPECT_FALSE(check_page("b", asked, {{version("b", "1", 1)}, false, "", ""}).ok());
+}
+
+TEST(Listing, AHistoryBeginsWithTheLatestVersion) {
+  const auto sorted = newest_first({version("k", "5", 9, true, true),
+                                    version("k", "3", 4, false, true), version("k", "4", 9),
+                                    version("k", "2", 4), version("k", "1", 1)});
+  ASSERT_TRUE(sorted.ok());
+  EXPECT_EQ(*sorted, (std::vector<ObjectVersion>{
+                         {"5", true}, {"4", false}, {"3", true}, {"2", false}, {"1", false}}));
+  EXPECT_TRUE(newest_first({}).ok());
+  EXPECT_FALSE(newest_first({version("k", "2", 2), version("k", "1", 1)}).ok());
+  EXPECT_FALSE(newest_first({version("k", "2", 2, true), version("k", "1", 1, true)}).ok());
+}
+
 }  // namespace
 }  // namespace spillway::s3

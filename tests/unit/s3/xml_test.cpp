@@ -152,6 +152,46 @@ std::string rules_body(const std::string& rules) {
          "</LifecycleConfiguration>";
 }
 
+std::string versions_body(const std::string& inside) {
+  return "<ListVersionsResult><EncodingType>url</EncodingType>" + inside + "</ListVersionsResult>";
+}
+
+TEST(Xml, ReadsVersionsAndHideMarkers) {
+  const auto page = parse_versions(versions_body(
+      "<IsTruncated>true</IsTruncated><NextKeyMarker>a+b</NextKeyMarker>"
+      "<NextVersionIdMarker>1</NextVersionIdMarker>"
+      "<DeleteMarker><Key>a+b</Key><VersionId>2</VersionId><IsLatest>true</IsLatest>"
+      "<LastModified>2013-05-24T00:00:01Z</LastModified></DeleteMarker>"
+      "<Version><Key>a+b</Key><VersionId>1</VersionId><IsLatest>false</IsLatest>"
+      "<LastModified>2013-05-24T00:00:00Z</LastModified><Size>1</Size></Version>"));
+  ASSERT_TRUE(page.ok());
+  EXPECT_TRUE(page->truncated);
+  EXPECT_EQ(page->next_key_marker, "a b");
+  EXPECT_EQ(page->next_version_id_marker, "1");
+  ASSERT_EQ(page->versions.size(), 2U);
+  EXPECT_EQ(page->versions[0].key, "a b");
+  EXPECT_EQ(page->versions[0].version, (ObjectVersion{"2", true}));
+  EXPECT_EQ(page->versions[1].version, (ObjectVersion{"1", false}));
+  EXPECT_TRUE(page->versions[0].is_latest);
+  EXPECT_FALSE(page->versions[1].is_latest);
+  EXPECT_GT(page->versions[0].last_modified, page->versions[1].last_modified);
+}
+
+TEST(Xml, RefusesVersionsThatLackSomething) {
+  const std::string key = "<Key>a</Key>";
+  const std::string id = "<VersionId>1</VersionId>";
+  const std::string date = "<LastModified>2013-05-24T00:00:00Z</LastModified>";
+  EXPECT_TRUE(parse_versions(versions_body("<Version>" + key + id + date + "</Version>")).ok());
+  for (const std::string& fields :
+       {id + date, key + date, key + id, key + "<VersionId>&#1;</VersionId>" + date,
+        key + id + date + "<IsLatest>maybe</IsLatest>"}) {
+    EXPECT_FALSE(parse_versions(versions_body("<Version>" + fields + "</Version>")).ok()) << fields;
+    EXPECT_FALSE(parse_versions(versions_body("<DeleteMarker>" + fields + "</DeleteMarker>")).ok());
+  }
+  EXPECT_FALSE(parse_versions(versions_body("<IsTruncated>true</IsTruncated>")).ok());
+  EXPECT_FALSE(parse_versions("<ListBucketResult/>").ok());
+}
+
 TEST(Xml, ReadsTheRuleThatAbortsUploadsFirst) {
   const std::string expiry =
       "<Rule><Status>Enabled</Status><NoncurrentVersionExpiration><NoncurrentDays>1"
