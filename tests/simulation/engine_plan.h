@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "src/clock.h"
 #include "src/error.h"
@@ -42,9 +43,48 @@ struct Plan {
   std::uint64_t nth = 1;
   ErrorCode code = ErrorCode::network_error;
   int system_errno = EIO;
-  // `unheard`: the call is carried out, and its answer is lost.
-  enum class Kind : std::uint8_t { refused, unheard } kind = Kind::refused;
+  // `unheard`: the call is carried out, and its answer is lost. `lost`: it is not carried out, and
+  // from here that looks the same.
+  enum class Kind : std::uint8_t { refused, unheard, lost } kind = Kind::refused;
   bool for_ever = false;
+  // The next call of the verb is refused with this: a word of B2's own, which opens no breaker, and
+  // leaves open what became of the one before.
+  std::optional<ErrorCode> then = {};
+};
+
+// Counts the calls to B2 that a plan is about, and fails those that it means.
+class PlannedFaults {
+ public:
+  explicit PlannedFaults(const std::optional<Plan>& plan) : plan_(plan) {}
+
+  std::optional<Error> before(StoreVerb verb) {
+    if (!plan_ || plan_->verb != verb) return std::nullopt;
+    if (std::exchange(next_is_refused_, false)) return failure(*plan_->then, Cause::none);
+    if (plan_->kind == Plan::Kind::refused) return count(Cause::none);
+    return plan_->kind == Plan::Kind::lost ? count(Cause::ambiguous) : std::nullopt;
+  }
+  std::optional<Error> after(StoreVerb verb) {
+    if (!plan_ || plan_->verb != verb || plan_->kind != Plan::Kind::unheard) return std::nullopt;
+    return count(Cause::ambiguous);
+  }
+  // Whether the nth call was made at all.
+  [[nodiscard]] bool has_met() const { return calls_ >= plan_->nth; }
+
+ private:
+  std::optional<Error> count(Cause cause) {
+    ++calls_;
+    const bool is_meant = plan_->for_ever ? calls_ >= plan_->nth : calls_ == plan_->nth;
+    if (!is_meant) return std::nullopt;
+    next_is_refused_ = plan_->then.has_value();
+    return failure(plan_->code, cause);
+  }
+  static Error failure(ErrorCode code, Cause cause) {
+    return {.code = code, .detail = "planned", .request_id = {}, .cause = cause, .retry_after = {}};
+  }
+
+  const std::optional<Plan> plan_;
+  std::uint64_t calls_ = 0;
+  bool next_is_refused_ = false;
 };
 
 }  // namespace spillway::testing

@@ -42,7 +42,7 @@ using Allowed = std::set<Content>;
 class Simulation {
  public:
   explicit Simulation(std::uint64_t seed, std::optional<Plan> plan = std::nullopt)
-      : plan_(plan), seed_(seed), choices_(seed) {
+      : plan_(plan), faults_(plan), seed_(seed), choices_(seed) {
     MemoryStoreRules rules;
     rules.smallest_part = 1;
     executor_ = std::make_unique<SeededExecutor>(seed);
@@ -64,7 +64,9 @@ class Simulation {
     end();
   }
   // Whether the call that the plan names was made at all.
-  [[nodiscard]] bool has_met_its_fault() const { return has_met_; }
+  [[nodiscard]] bool has_met_its_fault() const {
+    return plan_->call ? disk_has_met_ : faults_.has_met();
+  }
 
  protected:
   // A program of another simulation's, and what it expects in the end.
@@ -78,25 +80,9 @@ class Simulation {
 
   // --- network
 
-  // Whether the plan means this call; counted once for each.
-  bool is_planned(StoreVerb verb) {
-    if (!plan_ || plan_->verb != verb || is_well_) return false;
-    ++calls_;
-    const bool is_meant = plan_->for_ever ? calls_ >= plan_->nth : calls_ == plan_->nth;
-    has_met_ |= is_meant;
-    return is_meant;
-  }
-  Error planned_failure() const {
-    Error error;
-    error.code = plan_->code;
-    error.detail = "planned";
-    if (plan_->kind == Plan::Kind::unheard) error.cause = Cause::ambiguous;
-    return error;
-  }
-
   std::optional<Error> before(StoreVerb verb, const Key& key) {
     executor_->sleep(milliseconds(below(40)));
-    if (plan_ && plan_->kind == Plan::Kind::refused && is_planned(verb)) return planned_failure();
+    if (auto planned = is_well_ ? std::nullopt : faults_.before(verb)) return planned;
     if (weather_ == Weather::down || (weather_ == Weather::flaky && chance(15))) {
       trace("refused", key, std::string(to_string(verb)));
       return failure();
@@ -106,7 +92,7 @@ class Simulation {
   std::optional<Error> after(StoreVerb verb, const Key& key) {
     trace("done", key, std::string(to_string(verb)));
     executor_->sleep(milliseconds(below(40)));
-    if (plan_ && plan_->kind == Plan::Kind::unheard && is_planned(verb)) return planned_failure();
+    if (auto planned = is_well_ ? std::nullopt : faults_.after(verb)) return planned;
     if (weather_ == Weather::flaky && chance(8)) {
       trace("unheard", key, std::string(to_string(verb)));
       return Error{.code = ErrorCode::timeout, .detail = "lost answer", .request_id = {},
@@ -176,7 +162,7 @@ class Simulation {
       file_system->shut_down(seconds(60));
       static_cast<void>((*shadow)->close_cleanly());
     });
-    if (plan_ && plan_->call) has_met_ = disk_.calls(*plan_->call) >= plan_->nth;
+    if (plan_ && plan_->call) disk_has_met_ = disk_.calls(*plan_->call) >= plan_->nth;
     disk_.heal();
     last_instant_ = executor_->clock().now().time_since_epoch();
     if (executor_->has_crashed() && chance(50)) {
@@ -188,7 +174,7 @@ class Simulation {
   }
 
   // Programs at work on names of their own, in bad weather.
-  void use(FileSystem& file_system, bool crashes) {
+  virtual void use(FileSystem& file_system, bool crashes) {
     const auto is_over = std::make_shared<bool>(false);
     executor_->submit([this, is_over] { change_weather(is_over); });
     if (crashes) {
@@ -466,8 +452,8 @@ class Simulation {
   }
 
   const std::optional<Plan> plan_;
-  std::uint64_t calls_ = 0;
-  bool has_met_ = false;
+  PlannedFaults faults_;
+  bool disk_has_met_ = false;
   bool is_well_ = false;
   const bool traces_ = std::getenv("SPILLWAY_TRACE") != nullptr;
   TracingLog tracing_log_;
