@@ -118,9 +118,12 @@ class Draining {
     } else {
       progress_.show(files_done, files, text);
     }
-    if (progress_.is_seen() || now() - last_line_ < kBetweenLines) return;
+    // In a file or a pipe: a line now and then, and none that says the same once more.
+    const bool is_due = now() - last_line_ >= kBetweenLines && text != last_text_;
+    if (progress_.is_seen() || !is_due) return;
     print_line(text);
     last_line_ = now();
+    last_text_ = text;
   }
 
   // Once an outage: why nothing moves.
@@ -157,6 +160,7 @@ class Draining {
   std::uint64_t most_bytes_ = 0;
   Instant last_move_;
   Instant last_line_;
+  std::string last_text_;
   bool outage_told_ = false;
 };
 
