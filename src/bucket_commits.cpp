@@ -221,15 +221,16 @@ Result<> BucketFileSystem::store_small(const Path& path, const Metadata& metadat
   if (found.exists()) return fail(ErrorCode::exists, path.text());
   TRY(check_creatable(path));
   auto file = make_open_file(path);
-  {
+  const auto writer = [&] {
     auto state = file->state.lock();
     state->metadata = metadata;
     state->seen = found.doubt ? Seen::unknown : Seen::absent;
     state->writer = make_writer(file, *state, OpenFlags{.truncate = true});
-    state->writer->mark_dirty();
-    const auto bytes = std::as_bytes(std::span(body));
-    TRY(state->writer->write(0, bytes));
-  }
+    return state->writer;
+  }();
+  // Not with the file's lock held: a writer asks for it once it has its turn.
+  writer->mark_dirty();
+  TRY(writer->write(0, std::as_bytes(std::span(body))));
   {
     const auto held = TRY(take_new_name(path));
     auto files = open_files_.lock();

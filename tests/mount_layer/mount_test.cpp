@@ -295,7 +295,7 @@ TEST_F(MountTest, ReadsAheadAMegabyte) {
   if (!(file >> kilobytes)) GTEST_SKIP() << "no /sys/class/bdi here";
   EXPECT_EQ(kilobytes, 1024);
   EXPECT_EQ(read_file("a").size(), 16U * 1024 * 1024);
-  EXPECT_LT(tree_.calls("read"), 40);
+  EXPECT_LT(tree_.calls("read"), 64);  // 16, or some more on a busy machine; 128 without
 }
 
 TEST_F(MountTest, GivesTheErrnoOfEachVerb) {
