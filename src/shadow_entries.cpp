@@ -1,5 +1,7 @@
 #include "src/shadow_entries.h"
 
+#include <cerrno>
+
 #include "src/shadow_layout.h"
 
 namespace spillway::layout {
@@ -15,6 +17,10 @@ Result<> load_entries(Disk& disk, const EntriesOf& what, Log& log,
     auto text = read_text(disk, name, what.largest);
     // What the disk gives at a second try is no damage.
     if (!text) text = read_text(disk, name, what.largest);
+    // Nor is a lack of memory, descriptors or permission: nothing is promised away for it.
+    const bool is_damaged = !text && (text.error().system_errno == EIO ||
+                                      text.error().system_errno == EFBIG);
+    if (!text && !is_damaged) return fail(text.error());
     if (text && take(found.name, *text)) continue;
     const std::string kept =
         TRY(set_aside(disk, name, std::string(what.set_aside_as) + found.name));

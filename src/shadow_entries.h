@@ -18,9 +18,10 @@ struct EntriesOf {
   std::uint64_t largest = 0;      // no text of ours is larger
 };
 
-// Gives each text to `take`, whose `false` calls it damaged. What is damaged, or can't be read even
-// at a second try, goes to lost+found with a line in the log (event `shadow_damaged`); what a crash
-// left half written is removed. An error: the directory can't be listed, or nothing moved.
+// Gives each text to `take`, whose `false` calls it damaged. What is damaged, too large, or given by
+// the disk not even at a second try (EIO) goes to lost+found with a line in the log (event
+// `shadow_damaged`); what a crash left half written is removed. An error: the directory can't be
+// listed, a text can't be read for a reason of another kind, or nothing moved.
 Result<> load_entries(Disk& disk, const EntriesOf& what, Log& log,
                       const std::function<bool(const std::string& name, std::string_view text)>& take);
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <string>
 #include <vector>
 
@@ -60,6 +61,28 @@ TEST_F(ShadowLedgerTest, ADamagedLedgerEntryIsSetAside) {
   ASSERT_TRUE(rig_.open().ok());
   EXPECT_EQ(rig_.disk.content("lost+found/ledger-abc"), "nonsense");
   EXPECT_EQ(rig_.log.count("shadow_damaged"), 1U);
+}
+
+// Whatever read it is that finds no memory, for good.
+TEST_F(ShadowLedgerTest, WhatCanNotBeReadForNowIsNoDamage) {
+  bool opened = false;
+  for (std::uint64_t nth = 1; nth < 20 && !opened; ++nth) {
+    ShadowRig rig;
+    ASSERT_TRUE(rig.open().ok());
+    ASSERT_TRUE(rig.shadow->note_upload({.key = "k", .id = "u"}).ok());
+    rig.kill();
+    rig.disk.fail({.call = DiskCall::read,
+                   .nth = nth,
+                   .system_errno = ENOMEM,
+                   .lasts = DiskFault::Lasts::for_ever});
+    opened = rig.open().ok();
+    EXPECT_EQ(rig.log.count("shadow_damaged"), 0U) << nth;
+    if (opened) {
+      EXPECT_GT(nth, 1U);
+      EXPECT_EQ(names(rig.shadow->orphaned_uploads()), "k:u ");
+    }
+  }
+  EXPECT_TRUE(opened);
 }
 
 }  // namespace
